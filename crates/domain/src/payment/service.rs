@@ -1,0 +1,148 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Payment, PaymentStatus, PaymentStore, Refund, Settlement};
+use crate::concert::SeatChange;
+use crate::event::Event;
+use crate::idempotency::replay;
+use crate::queue::{Pass, QueueService, QueueToken};
+use crate::reservation::{Reservation, ReservationStatus, ReservationStore};
+use crate::{
+    Applied, Error, IdAllocator, IdKind, IdempotencyClaim, IdempotencyStore, Page, PageRequest,
+    PaymentId, ReservationId, Result, Seen, UserId,
+};
+
+/// A wish to pay.
+#[derive(Debug, Clone)]
+pub struct PayRequest {
+    /// Who.
+    pub user: UserId,
+    /// The right to buy.
+    pub token: QueueToken,
+    /// What for.
+    pub reservation: ReservationId,
+    /// The key of the request.
+    pub claim: Option<IdempotencyClaim>,
+}
+
+/// A wish to have the money back.
+#[derive(Debug, Clone)]
+pub struct RefundRequest {
+    /// Who.
+    pub user: UserId,
+    /// Which payment.
+    pub payment: PaymentId,
+    /// The key of the request.
+    pub claim: Option<IdempotencyClaim>,
+}
+
+/// Use cases of the payment slice.
+pub struct PaymentService {
+    pub(crate) store: Arc<dyn PaymentStore>,
+    pub(crate) reservations: Arc<dyn ReservationStore>,
+    pub(crate) queue: Arc<QueueService>,
+    pub(crate) changes: SeatChange,
+    pub(crate) answers: Arc<dyn IdempotencyStore>,
+    pub(crate) ids: Arc<IdAllocator>,
+    pub(crate) refund_cutoff: Duration,
+}
+
+impl PaymentService {
+    /// Pays for a hold. The slot in the queue is given back after the commit, and again by the
+    /// consumer of the event, in case this process dies in between.
+    pub async fn pay(&self, request: PayRequest) -> Result<Applied<Payment>> {
+        if let Some(before) = replay(&*self.answers, request.claim.as_ref()).await? {
+            return Ok(Applied::Replayed(before));
+        }
+        let pass = self.queue.enter_as(&request.token, request.user).await?;
+        let seen = self.reservations.find(request.reservation).await?;
+        let settlement = self.decide_settlement(&pass, seen, request.claim).await?;
+        let location = settlement.reservation.location();
+        let paid = self.store.settle(settlement).await?;
+        if let Applied::Fresh(_) = paid {
+            self.changes.announce(&[location]).await;
+            self.queue.finish(pass.digest).await.ok();
+        }
+        Ok(paid)
+    }
+
+    async fn decide_settlement(
+        &self,
+        pass: &Pass,
+        seen: Option<Seen<Reservation>>,
+        claim: Option<IdempotencyClaim>,
+    ) -> Result<Settlement> {
+        let Seen { now, value: reservation } = seen
+            .filter(|seen| seen.value.user_id == pass.user)
+            .ok_or(Error::ReservationNotFound)?;
+        if reservation.concert_id != pass.concert {
+            return Err(Error::TokenMismatch);
+        }
+        match reservation.status {
+            ReservationStatus::Pending => {}
+            ReservationStatus::Expired => return Err(Error::ReservationExpired),
+            _ => return Err(Error::ReservationNotPending),
+        }
+        let payment = Payment {
+            id: self.ids.next(IdKind::Payment).await?,
+            reservation_id: reservation.id,
+            user_id: pass.user,
+            amount: reservation.price,
+            status: PaymentStatus::Completed,
+            paid_at: now,
+            refunded_at: None,
+        };
+        let event = Event::payment_completed(&payment, &reservation, pass.digest)?;
+        let transaction_id = self.ids.next(IdKind::Transaction).await?;
+        Ok(Settlement { payment, reservation, transaction_id, event, claim })
+    }
+
+    /// Gives the money back, until the cut-off before the show.
+    pub async fn refund(&self, request: RefundRequest) -> Result<Applied<Payment>> {
+        if let Some(before) = replay(&*self.answers, request.claim.as_ref()).await? {
+            return Ok(Applied::Replayed(before));
+        }
+        let Seen { now, value: case } = self
+            .store
+            .refund_case(request.payment)
+            .await?
+            .filter(|seen| seen.value.payment.user_id == request.user)
+            .ok_or(Error::PaymentNotFound)?;
+        let too_late = now > case.starts_at.minus(self.refund_cutoff);
+        if too_late || case.payment.status == PaymentStatus::Refunded {
+            // A request with the same key may have refunded it since the look-up above.
+            return replay(&*self.answers, request.claim.as_ref())
+                .await?
+                .map(Applied::Replayed)
+                .ok_or(Error::RefundNotAllowed);
+        }
+        let payment =
+            Payment { status: PaymentStatus::Refunded, refunded_at: Some(now), ..case.payment };
+        let event = Event::payment_refunded(&payment, &case.reservation)?;
+        let transaction_id = self.ids.next(IdKind::Transaction).await?;
+        let location = case.reservation.location();
+        let refund = Refund {
+            payment,
+            reservation: case.reservation,
+            transaction_id,
+            event,
+            claim: request.claim,
+        };
+        let refunded = self.store.refund(refund).await?;
+        if let Applied::Fresh(_) = refunded {
+            self.changes.announce(&[location]).await;
+        }
+        Ok(refunded)
+    }
+
+    /// The user's payment; somebody else's answers as a missing one.
+    pub async fn find(&self, user: UserId, id: PaymentId) -> Result<Payment> {
+        let found = self.store.find(id).await?;
+        found.filter(|payment| payment.user_id == user).ok_or(Error::PaymentNotFound)
+    }
+
+    /// The user's payments, newest first.
+    pub async fn list(&self, user: UserId, page: PageRequest) -> Result<Page<Payment>> {
+        self.store.list(user, page).await
+    }
+}

@@ -1,0 +1,133 @@
+//! Everything that a composition root supplies, and the use cases made from it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::IdAllocator;
+use crate::cache::Cache;
+use crate::concert::{ConcertAdmin, ConcertReader, ConcertService, ConcertWriter, SeatChange};
+use crate::event::{ConsumerStore, EventLog, Outbox};
+use crate::health::Probe;
+use crate::id::IdBlocks;
+use crate::idempotency::IdempotencyStore;
+use crate::lock::Lock;
+use crate::payment::{PaymentService, PaymentStore};
+use crate::point::{PaymentGateway, PointService, PointStore};
+use crate::queue::{QueueService, QueueStore, Rules, TokenSource};
+use crate::reservation::{ReservationService, ReservationStore};
+use crate::seed::SeedStore;
+use crate::user::{UserService, UserStore};
+
+/// One implementation of every port. Swapping an adapter is changing a field.
+#[derive(Clone)]
+pub struct Ports {
+    /// Counters for ids.
+    pub ids: Arc<dyn IdBlocks>,
+    /// Names of users.
+    pub users: Arc<dyn UserStore>,
+    /// Reads of the catalogue.
+    pub concerts: Arc<dyn ConcertReader>,
+    /// Upkeep of the catalogue.
+    pub catalogue: Arc<dyn ConcertWriter>,
+    /// Holds.
+    pub reservations: Arc<dyn ReservationStore>,
+    /// Payments.
+    pub payments: Arc<dyn PaymentStore>,
+    /// Balances.
+    pub points: Arc<dyn PointStore>,
+    /// Answers under keys.
+    pub answers: Arc<dyn IdempotencyStore>,
+    /// Recorded events.
+    pub outbox: Arc<dyn Outbox>,
+    /// Places of consumers.
+    pub consumers: Arc<dyn ConsumerStore>,
+    /// Data that is there before anybody acts.
+    pub seeds: Arc<dyn SeedStore>,
+    /// Queues.
+    pub queue: Arc<dyn QueueStore>,
+    /// Shields.
+    pub lock: Arc<dyn Lock>,
+    /// Copies.
+    pub cache: Arc<dyn Cache>,
+    /// The event log.
+    pub log: Arc<dyn EventLog>,
+    /// Who takes real money.
+    pub gateway: Arc<dyn PaymentGateway>,
+    /// Where tokens come from.
+    pub tokens: Arc<dyn TokenSource>,
+    /// What must answer for the service to serve.
+    pub probes: Vec<Arc<dyn Probe>>,
+}
+
+/// What the use cases are told by configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// The rules of every queue.
+    pub queue: Rules,
+    /// How long a seat is held.
+    pub hold_ttl: Duration,
+    /// From how long before the show refunds are refused.
+    pub refund_cutoff: Duration,
+}
+
+/// The use cases of every slice.
+#[derive(Clone)]
+pub struct Services {
+    /// The user slice.
+    pub users: Arc<UserService>,
+    /// The concert slice, for buyers.
+    pub concerts: Arc<ConcertService>,
+    /// The concert slice, for operators.
+    pub admin: Arc<ConcertAdmin>,
+    /// The queue slice.
+    pub queue: Arc<QueueService>,
+    /// The reservation slice.
+    pub reservations: Arc<ReservationService>,
+    /// The payment slice.
+    pub payments: Arc<PaymentService>,
+    /// The point slice.
+    pub points: Arc<PointService>,
+}
+
+impl Services {
+    /// Wires the use cases of every slice over the ports.
+    pub fn new(ports: &Ports, settings: Settings) -> Self {
+        let ids = Arc::new(IdAllocator::new(ports.ids.clone()));
+        let changes = SeatChange::new(ports.cache.clone());
+        let concerts = Arc::new(ConcertService::new(ports.concerts.clone(), ports.cache.clone()));
+        let queue = Arc::new(QueueService::new(
+            ports.queue.clone(),
+            ports.tokens.clone(),
+            concerts.clone(),
+            settings.queue,
+        ));
+        let reservations = Arc::new(ReservationService {
+            store: ports.reservations.clone(),
+            queue: queue.clone(),
+            concerts: concerts.clone(),
+            changes: changes.clone(),
+            lock: ports.lock.clone(),
+            answers: ports.answers.clone(),
+            ids: ids.clone(),
+            hold_ttl: settings.hold_ttl,
+        });
+        let payments = Arc::new(PaymentService {
+            store: ports.payments.clone(),
+            reservations: ports.reservations.clone(),
+            queue: queue.clone(),
+            changes: changes.clone(),
+            answers: ports.answers.clone(),
+            ids: ids.clone(),
+            refund_cutoff: settings.refund_cutoff,
+        });
+        Self {
+            users: Arc::new(UserService::new(ports.users.clone(), ids.clone())),
+            admin: Arc::new(ConcertAdmin::new(ports.catalogue.clone(), changes, ids.clone())),
+            points: Arc::new(PointService::new(ports.points.clone(), ports.gateway.clone(), ids)),
+            concerts,
+            queue,
+            reservations,
+            payments,
+        }
+    }
+}

@@ -1,0 +1,220 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{
+    Join, Overview, Pass, Place, Policy, PolicyPatch, QueueStore, QueueToken, Rules, Standing,
+    Ticked, TokenDigest, TokenSource,
+};
+use crate::concert::ConcertService;
+use crate::{ConcertId, Error, Result, Timestamp, UserId};
+
+/// The longest time between two polls that a client is told.
+const MAX_POLL_AFTER: u64 = 30;
+
+/// How many admission steps one tick makes for one concert before it looks at the next.
+const MAX_STEPS: usize = 16;
+
+/// What a client is told of its token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TicketStatus {
+    /// In the queue.
+    Waiting,
+    /// May buy.
+    Active,
+    /// Over.
+    Expired,
+}
+
+/// A token with what its holder wants to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ticket {
+    /// The token.
+    pub token: QueueToken,
+    /// Where it stands.
+    pub status: TicketStatus,
+    /// The place from 1; 0 when not waiting.
+    pub rank: u64,
+    /// The expected wait at the observed pace; zero when not waiting.
+    pub estimated_wait: Duration,
+    /// When to poll next, in whole seconds of at least 1.
+    pub poll_after: Duration,
+    /// When an active token ends.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Use cases of the queue slice.
+pub struct QueueService {
+    store: Arc<dyn QueueStore>,
+    tokens: Arc<dyn TokenSource>,
+    concerts: Arc<ConcertService>,
+    rules: Rules,
+}
+
+impl QueueService {
+    /// Over a store, a source of tokens and the catalogue.
+    pub fn new(
+        store: Arc<dyn QueueStore>,
+        tokens: Arc<dyn TokenSource>,
+        concerts: Arc<ConcertService>,
+        rules: Rules,
+    ) -> Self {
+        Self { store, tokens, concerts, rules }
+    }
+
+    /// Takes a place, or finds the one that the user has; tells whether it is new.
+    pub async fn join(&self, user: UserId, concert: ConcertId) -> Result<(Ticket, bool)> {
+        self.concerts.ensure_exists(concert).await?;
+        let join = Join { concert, user, token: self.tokens.fresh() };
+        let joined = self.store.join(join, &self.rules).await?;
+        Ok((self.ticket(joined.place), joined.first))
+    }
+
+    /// Where the token stands; [`Error::TokenNotFound`] if it is unknown.
+    pub async fn status(&self, token: &QueueToken) -> Result<Ticket> {
+        let place = self.store.poll(token, &self.rules).await?.ok_or(Error::TokenNotFound)?;
+        Ok(self.ticket(place))
+    }
+
+    /// Whose token it is, whatever became of it; [`Error::TokenNotFound`] if it is unknown.
+    pub async fn owner(&self, token: &QueueToken) -> Result<UserId> {
+        Ok(self.store.find(token).await?.ok_or(Error::TokenNotFound)?.user)
+    }
+
+    /// Checks that the token is active.
+    pub async fn enter(&self, token: &QueueToken) -> Result<Pass> {
+        self.store.enter(token, &self.rules).await
+    }
+
+    /// Checks that the token is active and the user's own; [`Error::TokenMismatch`] if it is not.
+    pub async fn enter_as(&self, token: &QueueToken, user: UserId) -> Result<Pass> {
+        let pass = self.enter(token).await?;
+        if pass.user == user { Ok(pass) } else { Err(Error::TokenMismatch) }
+    }
+
+    /// Leaves the queue or gives the slot back; leaving twice is leaving once.
+    pub async fn leave(&self, token: &QueueToken) -> Result<()> {
+        self.store.finish(token.digest(), &self.rules).await
+    }
+
+    /// Frees the slot of a buyer who is done.
+    pub async fn finish(&self, place: TokenDigest) -> Result<()> {
+        self.store.finish(place, &self.rules).await
+    }
+
+    /// Runs the admission step of every concert that has a queue. One concert's failure does not
+    /// keep the others waiting; the first failure is reported after all were tried.
+    pub async fn tick(&self) -> Result<Ticked> {
+        let mut total = Ticked::default();
+        let mut failure = None;
+        for concert in self.store.live_concerts().await? {
+            match self.tick_concert(concert).await {
+                Ok(ticked) => {
+                    total.admitted += ticked.admitted;
+                    total.dropped += ticked.dropped;
+                    total.more |= ticked.more;
+                }
+                Err(error) => failure = failure.or(Some(error)),
+            }
+        }
+        failure.map_or(Ok(total), Err)
+    }
+
+    async fn tick_concert(&self, concert: ConcertId) -> Result<Ticked> {
+        let mut total = Ticked::default();
+        for _ in 0..MAX_STEPS {
+            let step = self.store.tick(concert, &self.rules).await?;
+            total.admitted += step.admitted;
+            total.dropped += step.dropped;
+            total.more = step.more;
+            if !step.more {
+                break;
+            }
+        }
+        Ok(total)
+    }
+
+    /// What an operator sees of a concert's queue; [`Error::ConcertNotFound`] if there is none.
+    pub async fn overview(&self, concert: ConcertId) -> Result<Overview> {
+        self.concerts.ensure_exists(concert).await?;
+        self.store.overview(concert).await
+    }
+
+    /// The limit that holds for a policy.
+    pub fn active_limit(&self, policy: Policy) -> u32 {
+        policy.active_limit.unwrap_or(self.rules.active_limit)
+    }
+
+    /// Changes a concert's policy; answers what an operator sees afterwards.
+    pub async fn set_policy(&self, concert: ConcertId, patch: PolicyPatch) -> Result<Overview> {
+        self.concerts.ensure_exists(concert).await?;
+        self.store.set_policy(concert, patch, &self.rules).await?;
+        self.store.overview(concert).await
+    }
+
+    /// Forgets tokens that ended long ago, a batch at a time; answers how many.
+    pub async fn purge(&self, limit: u32) -> Result<u32> {
+        self.store.purge(&self.rules, limit).await
+    }
+
+    fn ticket(&self, place: Place) -> Ticket {
+        let (status, rank, expires_at) = match place.standing {
+            Standing::Waiting { rank } => (TicketStatus::Waiting, rank, None),
+            Standing::Active { expires_at } => (TicketStatus::Active, 0, Some(expires_at)),
+            Standing::Ended => (TicketStatus::Expired, 0, None),
+        };
+        let estimated_wait = match status {
+            TicketStatus::Waiting => place.pace.wait_for(rank, self.rules.waiting_ttl),
+            TicketStatus::Active | TicketStatus::Expired => Duration::ZERO,
+        };
+        let poll_after = poll_after(&place.token, rank, self.rules.claim_ttl);
+        Ticket { token: place.token, status, rank, estimated_wait, poll_after, expires_at }
+    }
+}
+
+/// When to poll next: the farther from the head the later, never so late that the claim deadline
+/// of an admission in between is missed, and spread by up to a fifth so that clients who joined
+/// together do not poll together. The spread comes from the token, so it is steady per client.
+fn poll_after(token: &QueueToken, rank: u64, claim_ttl: Duration) -> Duration {
+    let latest = (claim_ttl.as_secs() / 2).clamp(1, MAX_POLL_AFTER);
+    let seconds = (1 + rank / 50).min(latest);
+    let spread = seconds / 5;
+    let early = u64::from(token.as_bytes()[0]) % (spread + 1);
+    Duration::from_secs(seconds - early)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(first: u8) -> QueueToken {
+        QueueToken::from_bytes([first; 16])
+    }
+
+    #[test]
+    fn who_is_near_the_head_polls_often_and_who_is_far_polls_rarely() {
+        let minute = Duration::from_secs(60);
+        assert_eq!(poll_after(&token(7), 1, minute), Duration::from_secs(1));
+        let near = poll_after(&token(7), 100, minute);
+        let far = poll_after(&token(7), 100_000, minute);
+        assert!(near < far, "{near:?} {far:?}");
+    }
+
+    #[test]
+    fn polling_as_told_never_misses_the_claim_deadline() {
+        for claim in [1, 2, 10, 60, 600] {
+            for first in [0, 3, 255] {
+                let after = poll_after(&token(first), u64::MAX / 2, Duration::from_secs(claim));
+                assert!(after.as_secs() <= (claim / 2).max(1), "{claim} {after:?}");
+                assert!(after.as_secs() >= 1);
+            }
+        }
+    }
+
+    #[test]
+    fn clients_at_one_place_are_spread() {
+        let times: std::collections::HashSet<_> = (0..=255)
+            .map(|first| poll_after(&token(first), 1_000_000, Duration::from_secs(600)))
+            .collect();
+        assert!(times.len() > 3, "{times:?}");
+    }
+}

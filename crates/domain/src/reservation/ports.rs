@@ -1,0 +1,58 @@
+use async_trait::async_trait;
+
+use super::Reservation;
+use crate::concert::SeatLocation;
+use crate::{Applied, IdempotencyClaim, Page, PageRequest, ReservationId, Result, Seen, UserId};
+
+/// A decided hold: the row to be written. Its guard is that the seat can be taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hold {
+    /// The reservation, PENDING.
+    pub reservation: Reservation,
+    /// The key under which the answer is kept.
+    pub claim: Option<IdempotencyClaim>,
+}
+
+/// What a sweep tidied.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Swept {
+    /// Where the seats are that became available, once per ended hold.
+    pub freed: Vec<SeatLocation>,
+    /// Ended holds that could not be tidied; they are left for the next sweep.
+    pub failed: u32,
+    /// Whether the sweep stopped at its bound and another one has work to do.
+    pub more: bool,
+}
+
+/// Port: holds.
+///
+/// * A seat MUST have at most one live owner (a pending hold not past its time, or a confirmed
+///   one), proved by a conditional update and a unique key, with any number of callers.
+/// * A seat MUST be takeable from the instant its hold ends, whether or not it was swept; the
+///   ended hold becomes EXPIRED in the same transaction.
+/// * Whether a hold has ended MUST be judged by the store's time inside the transaction.
+/// * Of settling, cancelling and expiring one hold exactly one MUST win.
+/// * With a claim, the answer MUST be kept in the transaction of the effect; a second call with
+///   the claim MUST answer it and have no effect, also when both run at once.
+#[cfg_attr(test, mockall::automock)]
+#[async_trait]
+pub trait ReservationStore: Send + Sync {
+    /// Takes the seat for the reservation: `SeatNotAvailable`; `SeatNotFound` if the seat is no
+    /// more; `IdempotencyKeyReused`.
+    async fn hold(&self, hold: Hold) -> Result<Applied<Reservation>>;
+
+    /// One reservation, whoever owns it.
+    async fn find(&self, id: ReservationId) -> Result<Option<Seen<Reservation>>>;
+
+    /// The reservations of a user, newest first. The cursor's key is `created_at` in
+    /// milliseconds.
+    async fn list(&self, user: UserId, page: PageRequest) -> Result<Page<Reservation>>;
+
+    /// Lets the user's pending hold go and frees its seat. Answers whether this call did it:
+    /// `false` if it was cancelled or had expired before. `ReservationNotFound`;
+    /// `ReservationNotPending` when paid.
+    async fn cancel(&self, id: ReservationId, user: UserId) -> Result<bool>;
+
+    /// Tidies ended holds, the oldest first, at most `limit`. One bad row MUST NOT undo the rest.
+    async fn sweep(&self, limit: u32) -> Result<Swept>;
+}

@@ -1,0 +1,134 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Hold, Reservation, ReservationStatus, ReservationStore};
+use crate::concert::{ConcertService, SeatChange};
+use crate::idempotency::replay;
+use crate::lock::{Lock, Locked};
+use crate::queue::{Pass, QueueService, QueueToken};
+use crate::{
+    Applied, Error, IdAllocator, IdKind, IdempotencyClaim, IdempotencyStore, Page, PageRequest,
+    ReservationId, Result, ScheduleId, SeatId, UserId,
+};
+
+/// How long the shield of a seat lasts if its holder dies: longer than any transaction may run.
+const SHIELD_LEASE: Duration = Duration::from_secs(3);
+
+/// How many ended holds one sweep tidies.
+const SWEEP_BATCH: u32 = 100;
+
+/// A wish to hold a seat.
+#[derive(Debug, Clone)]
+pub struct HoldRequest {
+    /// Who.
+    pub user: UserId,
+    /// The right to buy.
+    pub token: QueueToken,
+    /// The schedule of the seat.
+    pub schedule: ScheduleId,
+    /// The seat.
+    pub seat: SeatId,
+    /// The key of the request.
+    pub claim: Option<IdempotencyClaim>,
+}
+
+/// Use cases of the reservation slice.
+pub struct ReservationService {
+    /// Where holds are kept.
+    pub(crate) store: Arc<dyn ReservationStore>,
+    pub(crate) queue: Arc<QueueService>,
+    pub(crate) concerts: Arc<ConcertService>,
+    pub(crate) changes: SeatChange,
+    pub(crate) lock: Arc<dyn Lock>,
+    pub(crate) answers: Arc<dyn IdempotencyStore>,
+    pub(crate) ids: Arc<IdAllocator>,
+    pub(crate) hold_ttl: Duration,
+}
+
+impl ReservationService {
+    /// Holds a seat for the configured time. Of any number of callers one wins.
+    pub async fn hold(&self, request: HoldRequest) -> Result<Applied<Reservation>> {
+        if let Some(before) = replay(&*self.answers, request.claim.as_ref()).await? {
+            return Ok(Applied::Replayed(before));
+        }
+        let pass = self.queue.enter_as(&request.token, request.user).await?;
+        let hold = self.decide(&pass, request).await?;
+        let location = hold.reservation.location();
+        let held = self.shielded(hold).await?;
+        if let Applied::Fresh(_) = held {
+            self.changes.announce(&[location]).await;
+        }
+        Ok(held)
+    }
+
+    async fn decide(&self, pass: &Pass, request: HoldRequest) -> Result<Hold> {
+        let offer = self.concerts.offer(pass.concert, request.schedule, request.seat).await?;
+        let price = offer.value.price.ok_or(Error::SeatNotFound)?;
+        let opens_at = offer.value.schedule.reservation_opens_at;
+        if offer.now < opens_at {
+            return Err(Error::ReservationNotOpen { opens_at });
+        }
+        let reservation = Reservation {
+            id: self.ids.next(IdKind::Reservation).await?,
+            user_id: request.user,
+            concert_id: pass.concert,
+            schedule_id: request.schedule,
+            seat_id: request.seat,
+            price,
+            status: ReservationStatus::Pending,
+            created_at: offer.now,
+            expires_at: offer.now.plus(self.hold_ttl),
+        };
+        Ok(Hold { reservation, claim: request.claim })
+    }
+
+    /// Puts the lock of the seat around the transaction. The lock turns a crowd away early; when
+    /// it cannot be reached, or an equal request of the same caller has it, the store decides.
+    async fn shielded(&self, hold: Hold) -> Result<Applied<Reservation>> {
+        let name = format!("seat:{}", hold.reservation.seat_id);
+        let owner = match &hold.claim {
+            Some(claim) => format!("{}:{}", claim.user, claim.key.as_str()),
+            None => hold.reservation.id.to_string(),
+        };
+        match self.lock.acquire(&name, &owner, SHIELD_LEASE).await {
+            Ok(Locked::HeldBy(other)) if other != owner => Err(Error::SeatNotAvailable),
+            Ok(Locked::Acquired) => {
+                let held = self.store.hold(hold).await;
+                self.lock.release(&name, &owner).await.ok();
+                held
+            }
+            Ok(Locked::HeldBy(_)) | Err(_) => self.store.hold(hold).await,
+        }
+    }
+
+    /// The user's reservation; somebody else's answers as a missing one.
+    pub async fn find(&self, user: UserId, id: ReservationId) -> Result<Reservation> {
+        let found = self.store.find(id).await?.map(|seen| seen.value);
+        found.filter(|r| r.user_id == user).ok_or(Error::ReservationNotFound)
+    }
+
+    /// The user's reservations, newest first.
+    pub async fn list(&self, user: UserId, page: PageRequest) -> Result<Page<Reservation>> {
+        self.store.list(user, page).await
+    }
+
+    /// Lets a pending hold go; letting go what has ended changes nothing.
+    pub async fn cancel(&self, user: UserId, id: ReservationId) -> Result<()> {
+        let reservation = self.find(user, id).await?;
+        if self.store.cancel(id, user).await? {
+            self.changes.announce(&[reservation.location()]).await;
+        }
+        Ok(())
+    }
+
+    /// Tidies a batch of ended holds; answers whether there are more.
+    pub async fn sweep(&self) -> Result<bool> {
+        let swept = self.store.sweep(SWEEP_BATCH).await?;
+        self.changes.announce(&swept.freed).await;
+        if swept.failed > 0 {
+            let failed = swept.failed;
+            return Err(Error::bug(format!("{failed} ended holds could not be tidied")));
+        }
+        Ok(swept.more)
+    }
+}
