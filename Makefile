@@ -1,0 +1,56 @@
+# Every command of the project. `make` alone lists them.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# Unless the caller says otherwise, the service keeps everything in one file below var/.
+export DATABASE_URL ?= sqlite:var/concert.db
+
+.PHONY: help run test test-embedded ci bench fmt fmt-check lint domain-gate deny docs docs-check docs-update clean-data
+
+help: ## list these commands
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
+
+run: ## build the release binary and serve the API with demo data (no server, no Docker, no root)
+	@cargo build --release --locked -p concert-app --bin concert
+	@mkdir -p var
+	@SEED_DEMO=$${SEED_DEMO:-true} exec target/release/concert serve
+
+test: ## all tests, on every engine that exists
+	@scripts/test.sh
+
+test-embedded: test ## the tests that need no server (today these are all tests)
+
+ci: fmt-check lint domain-gate deny test docs docs-check ## what .ci/run calls: every gate and every test
+	@echo "ci: all gates passed"
+
+bench: ## measure the service on the embedded engine, release build
+	cargo build --release --locked -p concert-app --bin concert
+	target/release/concert bench
+
+fmt: ## format all code
+	cargo fmt --all
+
+fmt-check: ## fail if code is not formatted
+	cargo fmt --all --check
+
+lint: ## clippy on all targets, warnings are errors
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+domain-gate: ## fail if the domain crate reaches for a dependency, a clock, random numbers or IO
+	scripts/domain-gate.sh
+
+deny: ## licences, duplicate crates, sources, yanked crates, advisories
+	scripts/deny.sh
+
+docs: ## rustdoc of our crates, warnings are errors
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+docs-check: ## fail if docs/API.md or docs/ERD.md is not what the code and the migrations say
+	scripts/docs.sh check
+
+docs-update: ## write docs/API.md and docs/ERD.md anew
+	scripts/docs.sh update
+
+clean-data: ## remove the embedded engine's files below var/ (all data!)
+	rm -f var/concert.db var/concert.db-wal var/concert.db-shm
