@@ -1,1 +1,37 @@
+//! What the tests of the whole service stand on: an application on a port of its own, a small
+//! client that checks every answer against the OpenAPI document, and the audit of the books.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "everything here runs inside tests, where a panic is the way to fail"
+)]
 
+mod app;
+mod books;
+mod buyer;
+mod client;
+mod contract;
+mod engines;
+mod process;
+mod show;
+mod wait;
+
+pub use app::{TestApp, quick};
+pub use books::{Books, audit};
+pub use buyer::Buyer;
+pub use client::{Answer, Call, Client};
+pub use contract::{Contract, ROUTES};
+pub use engines::Engines;
+pub use process::{Service, concert, concert_in};
+pub use show::{PRICE, Show};
+pub use wait::eventually;
+
+/// Days as a duration.
+pub fn days(n: u64) -> std::time::Duration {
+    std::time::Duration::from_secs(n * 86_400)
+}
+
+/// Seconds as a duration.
+pub fn seconds(n: u64) -> std::time::Duration {
+    std::time::Duration::from_secs(n)
+}

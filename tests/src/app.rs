@@ -1,0 +1,86 @@
+use std::ops::Deref;
+use std::time::Duration;
+
+use concert_app::{Application, Config};
+use concert_domain::Timestamp;
+use tokio::sync::oneshot;
+
+use crate::{Buyer, Client, Engines};
+
+/// A configuration for tests: a free port, workers that look often.
+pub fn quick() -> Config {
+    let often = Duration::from_millis(100);
+    Config {
+        http_addr: "127.0.0.1:0".parse().expect("an address"),
+        http_workers: Some(1),
+        queue_tick: often,
+        sweep_interval: often,
+        relay_interval: often,
+        consume_interval: often,
+        reconcile_interval: often,
+        shutdown_grace: 10 * often,
+        ..Config::default()
+    }
+}
+
+/// A running service of its own: a free port, a fresh engine, stopped when dropped.
+///
+/// It runs on threads of its own, as a service does, so that a test never keeps it from running.
+pub struct TestApp {
+    client: Client,
+    engines: Engines,
+    /// Dropping it is the signal to stop.
+    _stop: oneshot::Sender<()>,
+}
+
+impl TestApp {
+    /// Starts on the given engines.
+    pub async fn start(engines: Engines) -> Self {
+        Self::with(engines, quick()).await
+    }
+
+    /// Starts on the given engines, configured.
+    pub async fn with(engines: Engines, config: Config) -> Self {
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (started, address) = oneshot::channel();
+        let ports = engines.ports.clone();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(2)
+                .enable_all()
+                .build()
+                .expect("a runtime");
+            runtime.block_on(async {
+                let app = Application::build(config, ports).await.expect("the service starts");
+                started.send(app.addr()).ok();
+                let stopped = async { drop(stopped.await) };
+                app.run_until_stopped(stopped).await.expect("the service stops in order");
+            });
+        });
+        let address = address.await.expect("the service told its address");
+        Self { client: Client::of(format!("http://{address}")), engines, _stop: stop }
+    }
+
+    /// Makes the store's time pass.
+    pub async fn pass(&self, time: Duration) {
+        self.engines.pass(time).await;
+    }
+
+    /// The store's time.
+    pub fn now(&self) -> Timestamp {
+        self.engines.now()
+    }
+
+    /// A user of the service.
+    pub fn buyer(&self, user: i64) -> Buyer {
+        Buyer::of(&self.client, user)
+    }
+}
+
+impl Deref for TestApp {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}

@@ -1,0 +1,53 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use concert_adapter_sqlite::{ManualClock, MemoryCache, MemoryLock, Sqlite, SystemClock};
+use concert_app::composition;
+use concert_domain::{Clock, Ports, Timestamp};
+use tempfile::TempDir;
+
+/// The engines that a service under test runs on, fresh and empty. Swapping them is one line of a
+/// test: `TestApp::start(Engines::embedded().await)`.
+pub struct Engines {
+    /// What the service is given; a test may put something of its own in.
+    pub ports: Ports,
+    clock: Arc<dyn Clock>,
+    hands: Option<Arc<ManualClock>>,
+    _folder: TempDir,
+}
+
+impl Engines {
+    /// The embedded engine under a clock that stands still until a test moves it.
+    pub async fn embedded() -> Self {
+        let start = "2026-05-01T10:00:00.000Z".parse().expect("an instant");
+        let hands = Arc::new(ManualClock::new(start));
+        Self::sqlite(hands.clone(), Some(hands)).await
+    }
+
+    /// The embedded engine under the real clock, for tests in which many things race.
+    pub async fn embedded_in_real_time() -> Self {
+        Self::sqlite(Arc::new(SystemClock::new()), None).await
+    }
+
+    async fn sqlite(clock: Arc<dyn Clock>, hands: Option<Arc<ManualClock>>) -> Self {
+        let folder = TempDir::new().expect("a temporary folder");
+        let path = folder.path().join("concert.db");
+        let sqlite = Sqlite::open(&path, clock.clone()).await.expect("the engine opens");
+        sqlite.migrate().await.expect("the engine migrates");
+        let cache = MemoryCache::new(clock.clone());
+        let lock = MemoryLock::new(clock.clone());
+        let ports = composition::embedded(sqlite, cache, lock);
+        Self { ports, clock, hands, _folder: folder }
+    }
+
+    pub(crate) async fn pass(&self, time: Duration) {
+        match &self.hands {
+            Some(clock) => clock.advance(time),
+            None => tokio::time::sleep(time).await,
+        }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}
