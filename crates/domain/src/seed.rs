@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use crate::concert::{Concert, NewSeat, Schedule};
 use crate::user::User;
-use crate::{ConcertId, Result, ScheduleId, TransactionId, UserId, Won};
+use crate::{ConcertId, Result, ScheduleId, Timestamp, TransactionId, UserId, Won};
 
 /// A catalogue with users and their points, to be loaded as a whole.
 #[derive(Debug, Clone, Default)]
@@ -28,6 +28,9 @@ pub struct Dataset {
 /// * Balances MUST equal their ledgers.
 #[async_trait]
 pub trait SeedStore: Send + Sync {
+    /// The store's time, from which shows and openings are dated.
+    async fn now(&self) -> Result<Timestamp>;
+
     /// Loads the data set into an empty store; answers whether it did.
     async fn load_if_empty(&self, data: Dataset) -> Result<bool>;
 
