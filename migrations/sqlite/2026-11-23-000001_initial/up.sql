@@ -140,7 +140,9 @@ CREATE TABLE outbox (
     published_at INTEGER
 );
 CREATE INDEX idx_outbox_pending ON outbox (sequence) WHERE published_at IS NULL;
-CREATE INDEX idx_outbox_pending_key ON outbox (record_key, sequence) WHERE published_at IS NULL;
+-- Only what relays have claimed and not yet published: which keys a claim must leave alone.
+CREATE INDEX idx_outbox_claimed ON outbox (record_key, sequence)
+    WHERE published_at IS NULL AND owner IS NOT NULL;
 CREATE INDEX idx_outbox_published ON outbox (published_at) WHERE published_at IS NOT NULL;
 
 CREATE TABLE event_log (
@@ -203,16 +205,19 @@ CREATE TABLE queue_policies (
     admissions_per_second INTEGER CHECK (admissions_per_second >= 1)
 );
 
--- rate_at: up to which instant the rate limit has been used.
+-- waiting, active: how many rows of queue_tokens have that status. rate_at: up to which instant, in
+-- microseconds, the rate limit has been used.
 CREATE TABLE queue_states (
     concert_id INTEGER NOT NULL PRIMARY KEY,
     last_sequence INTEGER NOT NULL,
     waiting INTEGER NOT NULL CHECK (waiting >= 0),
+    active INTEGER NOT NULL CHECK (active >= 0),
     admitted INTEGER NOT NULL,
     pace REAL NOT NULL,
     pace_at INTEGER NOT NULL,
     rate_at INTEGER NOT NULL
 );
+CREATE INDEX idx_queue_states_live ON queue_states (concert_id) WHERE waiting > 0 OR active > 0;
 
 -- deadline: of the wait while WAITING, of the claim or the stay while ACTIVE, of the memory of
 -- the token while ENDED. claimed: the admitted user has made a request.
@@ -229,8 +234,10 @@ CREATE TABLE queue_tokens (
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX uq_queue_tokens_live_user ON queue_tokens (concert_id, user_id)
     WHERE status IN ('WAITING', 'ACTIVE');
-CREATE INDEX idx_queue_tokens_status_id ON queue_tokens (concert_id, status, sequence);
-CREATE INDEX idx_queue_tokens_status_deadline ON queue_tokens (concert_id, status, deadline);
+CREATE INDEX idx_queue_tokens_waiting ON queue_tokens (concert_id, sequence)
+    WHERE status = 'WAITING';
+CREATE INDEX idx_queue_tokens_deadline ON queue_tokens (concert_id, status, deadline, sequence)
+    WHERE status = 'WAITING' OR status = 'ACTIVE';
 CREATE INDEX idx_queue_tokens_ended ON queue_tokens (deadline) WHERE status = 'ENDED';
 
 -- How many wait, by sequence in buckets of 2^8 (level 1) and 2^16 (level 2): a rank is the sum of
