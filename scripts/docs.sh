@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Documents that are made from the code: docs/API.md from what `concert openapi` prints,
 # docs/ERD.md from the schema that the migrations make.
-#   docs.sh check    fails if a committed one is not what would be made now
-#   docs.sh update   writes them
+#   docs.sh check    fails if a committed one is not what would be made now, or if the pages
+#                    written by hand name what does not exist
+#   docs.sh update   writes the made ones
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,13 +11,14 @@ made=$(mktemp -d)
 trap 'rm -rf "$made"' EXIT
 
 cargo build --quiet --locked -p concert-app --bin concert -p concert-docgen
-docgen="${CARGO_TARGET_DIR:-target}/debug/concert-docgen"
-concert="${CARGO_TARGET_DIR:-target}/debug/concert"
-"$concert" openapi | "$docgen" api >"$made/API.md"
-"$docgen" erd migrations/sqlite >"$made/ERD.md"
+bin="${CARGO_TARGET_DIR:-target}/debug"
+"$bin/concert" openapi | "$bin/concert-docgen" api >"$made/API.md"
+"$bin/concert-docgen" erd migrations/sqlite >"$made/ERD.md"
 
 case "${1:-}" in
-update) cp "$made"/*.md docs/ ;;
+update)
+    cp "$made"/*.md docs/
+    ;;
 check)
     for name in API.md ERD.md; do
         diff -u "docs/$name" "$made/$name" || {
@@ -24,7 +26,8 @@ check)
             exit 1
         }
     done
-    echo "docs: docs/API.md and docs/ERD.md are what the code and the migrations say"
+    scripts/docs-names.sh "$bin/concert"
+    echo "docs: what is made from the code is up to date, and what the pages name exists"
     ;;
 *)
     echo "usage: $0 check|update" >&2
