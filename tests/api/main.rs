@@ -15,7 +15,7 @@ mod queue;
 mod reservation;
 mod user;
 
-use concert_tests::{Engines, TestApp, quick};
+use concert_tests::{Engines, TestApp};
 use serde_json::{Value, json};
 
 /// A service on the embedded engine.
@@ -25,8 +25,10 @@ async fn start() -> TestApp {
 
 /// A service on the embedded engine, with the demo data.
 async fn start_with_demo() -> TestApp {
-    let config = concert_app::Config { seed_demo: true, ..quick() };
-    TestApp::with(Engines::embedded().await, config).await
+    let engines = Engines::embedded().await;
+    let data = concert_app::demo::dataset(engines.now()).expect("the demo data");
+    assert!(engines.ports.seeds.load_if_empty(data).await.expect("the store takes it"));
+    TestApp::start(engines).await
 }
 
 /// An id out of an answer.

@@ -5,7 +5,7 @@ use concert_app::{Application, Config};
 use concert_domain::Timestamp;
 use tokio::sync::oneshot;
 
-use crate::{Buyer, Client, Engines};
+use crate::{Client, Engines};
 
 /// A configuration for tests: a free port, workers that look often.
 pub fn quick() -> Config {
@@ -51,7 +51,7 @@ impl TestApp {
                 .build()
                 .expect("a runtime");
             runtime.block_on(async {
-                let app = Application::build(config, ports).await.expect("the service starts");
+                let app = Application::build(config, ports).expect("the service starts");
                 started.send(app.addr()).ok();
                 let stopped = async { drop(stopped.await) };
                 app.run_until_stopped(stopped).await.expect("the service stops in order");
@@ -69,11 +69,6 @@ impl TestApp {
     /// The store's time.
     pub fn now(&self) -> Timestamp {
         self.engines.now()
-    }
-
-    /// A user of the service.
-    pub fn buyer(&self, user: i64) -> Buyer {
-        Buyer::of(&self.client, user)
     }
 }
 

@@ -126,10 +126,8 @@ impl Call {
         let response = self.request.send().await?;
         let status = response.status().as_u16();
         let headers = response.headers().clone();
-        let bytes = response.bytes().await?.to_vec();
-        let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
         let about = format!("{} {}", self.method, self.path);
-        let answer = Answer { status, headers, body, bytes, about };
+        let answer = Answer::new(about, status, headers, response.bytes().await?.to_vec());
         let document = Contract::of_this_build();
         if let Err(breach) = document.check(self.method.as_str(), &self.path, &answer) {
             panic!("{answer:?} breaks the document: {breach}");
@@ -167,6 +165,12 @@ impl std::fmt::Debug for Answer {
 }
 
 impl Answer {
+    /// An answer to what `about` describes.
+    pub fn new(about: String, status: u16, headers: HeaderMap, bytes: Vec<u8>) -> Self {
+        let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+        Self { status, headers, body, bytes, about }
+    }
+
     /// The body, if the status is the expected one.
     #[track_caller]
     pub fn ok(self, status: u16) -> Value {

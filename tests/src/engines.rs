@@ -1,8 +1,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use concert_adapter_sqlite::{ManualClock, MemoryCache, MemoryLock, Sqlite, SystemClock};
-use concert_app::composition;
+use concert_adapter_sqlite::{ManualClock, Sqlite, SystemClock};
+use concert_app::{Config, composition};
 use concert_domain::{Clock, Ports, Timestamp};
 use tempfile::TempDir;
 
@@ -26,7 +26,7 @@ impl Engines {
 
     /// The embedded engine under the real clock, for tests in which many things race.
     pub async fn embedded_in_real_time() -> Self {
-        Self::sqlite(Arc::new(SystemClock::new()), None).await
+        Self::sqlite(Arc::new(SystemClock::default()), None).await
     }
 
     async fn sqlite(clock: Arc<dyn Clock>, hands: Option<Arc<ManualClock>>) -> Self {
@@ -34,9 +34,7 @@ impl Engines {
         let path = folder.path().join("concert.db");
         let sqlite = Sqlite::open(&path, clock.clone()).await.expect("the engine opens");
         sqlite.migrate().await.expect("the engine migrates");
-        let cache = MemoryCache::new(clock.clone());
-        let lock = MemoryLock::new(clock.clone());
-        let ports = composition::embedded(sqlite, cache, lock);
+        let ports = composition::ports(&Config::default(), sqlite, clock.clone());
         Self { ports, clock, hands, _folder: folder }
     }
 
@@ -47,7 +45,8 @@ impl Engines {
         }
     }
 
-    pub(crate) fn now(&self) -> Timestamp {
+    /// The store's time.
+    pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
 }

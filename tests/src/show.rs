@@ -3,7 +3,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::buyer::id;
-use crate::{Buyer, Client, TestApp, days};
+use crate::{Buyer, Client, TestApp};
 
 /// What every seat of a [`Show`] costs.
 pub const PRICE: i64 = 50_000;
@@ -22,25 +22,31 @@ pub struct Show {
     pub seats: Vec<i64>,
 }
 
-impl TestApp {
-    /// A show in thirty days, open for reservations, with so many seats.
-    pub async fn show(&self, seats: u32) -> Show {
-        self.show_in(days(30), seats).await
-    }
+/// When shows start, and when their reservations opened, where no test minds.
+const FAR_AHEAD: &str = "2099-12-31T10:00:00.000Z";
+const LONG_AGO: &str = "2020-01-01T00:00:00.000Z";
 
-    /// A show that starts after the given time.
+impl TestApp {
+    /// A show that starts after the given time, open for reservations.
     pub async fn show_in(&self, time: Duration, seats: u32) -> Show {
-        let starts_at = self.now().plus(time).to_string();
-        let opens_at = self.now().minus(days(1)).to_string();
-        let concert = self.concert().await;
-        let schedule = self.schedule(concert, &starts_at, &opens_at).await;
-        self.add_seats(schedule, seats).await;
-        let seats = self.seat_ids(concert, schedule).await;
-        Show { concert, schedule, seats }
+        self.show_at(&self.now().plus(time).to_string(), seats).await
     }
 }
 
 impl Client {
+    /// A show far ahead, open for reservations, with so many seats.
+    pub async fn show(&self, seats: u32) -> Show {
+        self.show_at(FAR_AHEAD, seats).await
+    }
+
+    async fn show_at(&self, starts_at: &str, seats: u32) -> Show {
+        let concert = self.concert().await;
+        let schedule = self.schedule(concert, starts_at, LONG_AGO).await;
+        self.add_seats(schedule, seats).await;
+        let seats = self.seat_ids(concert, schedule).await;
+        Show { concert, schedule, seats }
+    }
+
     /// A concert without schedules.
     pub async fn concert(&self) -> i64 {
         let body = json!({ "title": "Spring Night", "description": "one evening" });
@@ -63,6 +69,11 @@ impl Client {
     /// The ids of the seats of a schedule, as somebody who is admitted sees them.
     pub async fn seat_ids(&self, concert: i64, schedule: i64) -> Vec<i64> {
         self.look(concert, schedule).await.iter().map(|seat| id(&seat["id"])).collect()
+    }
+
+    /// A user of the service.
+    pub fn buyer(&self, user: i64) -> Buyer {
+        Buyer::of(self, user)
     }
 
     /// Changes the policy of a concert's queue.
@@ -95,7 +106,7 @@ impl Client {
     }
 
     async fn look(&self, concert: i64, schedule: i64) -> Vec<Value> {
-        let scout = Buyer::of(self, SCOUT).admitted(concert).await;
+        let scout = self.buyer(SCOUT).admitted(concert).await;
         let seats = scout.seats(schedule).await.ok(200);
         scout.leave().await.ok(204);
         seats["seats"].as_array().expect("seats").clone()
