@@ -1,0 +1,294 @@
+use std::convert::Infallible;
+use std::fmt;
+use std::marker::PhantomData;
+
+use actix_web::body::{BodyStream, to_bytes_limited};
+use actix_web::dev::Payload;
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use actix_web::web::Bytes;
+use actix_web::{FromRequest, HttpMessage, HttpRequest};
+use futures::future::{FutureExt, LocalBoxFuture};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::error::Category;
+
+use crate::error::{ApiError, ApiResult, ErrorCode};
+
+/// The largest body in bytes.
+const DEFAULT_LIMIT: usize = 64 * 1024;
+/// The largest body that describes seats, in bytes.
+pub const SEAT_FILE_LIMIT: usize = 4 * 1024 * 1024;
+/// How much of a parser's message is passed on; it may quote the client's own text at length.
+const MAX_MESSAGE: usize = 200;
+
+/// The body of a request, read and not yet understood.
+#[derive(Debug)]
+pub struct Body<const LIMIT: usize = DEFAULT_LIMIT>(ApiResult<Bytes>);
+
+impl<const LIMIT: usize> Body<LIMIT> {
+    /// The JSON object in the body.
+    pub fn json<T: DeserializeOwned>(&self) -> ApiResult<T> {
+        parse(self.0.as_ref().map_err(Clone::clone)?)
+    }
+}
+
+impl<const LIMIT: usize> FromRequest for Body<LIMIT> {
+    type Error = Infallible;
+    type Future = LocalBoxFuture<'static, Result<Self, Infallible>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let announced = check_size::<LIMIT>(request).and_then(|()| check_type(request));
+        let payload = payload.take();
+        async move {
+            Ok(Self(match announced {
+                Ok(()) => read::<LIMIT>(payload).await,
+                Err(refusal) => Err(refusal),
+            }))
+        }
+        .boxed_local()
+    }
+}
+
+fn check_size<const LIMIT: usize>(request: &HttpRequest) -> ApiResult<()> {
+    let length = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    match length.and_then(|text| text.parse::<u64>().ok()) {
+        Some(length) if length > LIMIT as u64 => Err(too_large(LIMIT)),
+        _ => Ok(()),
+    }
+}
+
+fn check_type(request: &HttpRequest) -> ApiResult<()> {
+    let refuse = |detail| Err(ApiError::new(ErrorCode::UnsupportedMediaType, detail));
+    let encoded = request.headers().get(CONTENT_ENCODING);
+    if encoded.is_some_and(|encoding| encoding != "identity") {
+        return refuse("the body must be sent without a content encoding");
+    }
+    let mime = request.mime_type().ok().flatten();
+    let charset = mime.as_ref().and_then(|mime| mime.get_param("charset"));
+    let json = mime.as_ref().is_some_and(|mime| mime.essence_str() == "application/json");
+    if !json || charset.is_some_and(|charset| charset != "utf-8") {
+        return refuse("the body must be application/json in UTF-8");
+    }
+    Ok(())
+}
+
+async fn read<const LIMIT: usize>(payload: Payload) -> ApiResult<Bytes> {
+    match to_bytes_limited(BodyStream::new(payload), LIMIT).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(_)) => Err(ApiError::invalid("body", "could not be read to its end")),
+        Err(_) => Err(too_large(LIMIT)),
+    }
+}
+
+fn too_large(limit: usize) -> ApiError {
+    let detail = format!("the body must not be larger than {} KiB", limit / 1024);
+    ApiError::new(ErrorCode::PayloadTooLarge, detail)
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> ApiResult<T> {
+    // The parser skips over members that nobody asks for without looking at their characters.
+    let text =
+        std::str::from_utf8(bytes).map_err(|_| ApiError::invalid("body", "must be UTF-8"))?;
+    let mut json = serde_json::Deserializer::from_str(text);
+    let object: Object<T> = serde_path_to_error::deserialize(&mut json)
+        .map_err(|error| explain(&error.path().to_string(), error.inner()))?;
+    json.end().map_err(|error| explain(".", &error))?;
+    Ok(object.0)
+}
+
+/// Names the member that a parser stumbled over.
+fn explain(path: &str, error: &serde_json::Error) -> ApiError {
+    let text = error.to_string();
+    if error.classify() != Category::Data {
+        return ApiError::invalid("body", format!("must be well-formed JSON: {text}"));
+    }
+    let path = if path == "." { "" } else { path };
+    for (start, message) in
+        [("missing field `", "is missing"), ("duplicate field `", "must be given once")]
+    {
+        if let Some((name, _)) = text.strip_prefix(start).and_then(|rest| rest.split_once('`')) {
+            return ApiError::invalid(member(path, name), message);
+        }
+    }
+    let message = text.split(" at line ").next().unwrap_or_default();
+    let field = if path.is_empty() { "body" } else { path };
+    ApiError::invalid(field, message.chars().take(MAX_MESSAGE).collect::<String>())
+}
+
+fn member(path: &str, name: &str) -> String {
+    match path {
+        "" => name.to_owned(),
+        // A doubled member may already be the end of the path.
+        path if path == name || path.ends_with(&format!(".{name}")) => path.to_owned(),
+        path => format!("{path}.{name}"),
+    }
+}
+
+/// A JSON object. Without this, a JSON array would be taken for an object with its members in
+/// the order of the fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Object<T>(pub T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
+            type Value = T;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map))
+            }
+        }
+
+        deserializer.deserialize_map(Members(PhantomData)).map(Self)
+    }
+}
+
+/// For a member that may be absent and must not be null.
+pub fn given<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    T::deserialize(deserializer).map(Some)
+}
+
+/// For a member that may be absent (nothing changes) or null (back to nothing).
+pub fn nullable<'de, T, D>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    Option::deserialize(deserializer).map(Some)
+}
+
+/// An integer from 1 to `MAX`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "i64")]
+pub struct Bounded<const MAX: u32>(u32);
+
+impl<const MAX: u32> Bounded<MAX> {
+    /// The integer.
+    pub fn get(self) -> u32 {
+        self.0
+    }
+}
+
+impl<const MAX: u32> TryFrom<i64> for Bounded<MAX> {
+    type Error = String;
+
+    fn try_from(value: i64) -> Result<Self, String> {
+        let fits = u32::try_from(value).ok().filter(|value| (1..=MAX).contains(value));
+        fits.map(Self).ok_or_else(|| format!("must be an integer from 1 to {MAX}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::CONTENT_TYPE;
+    use actix_web::test::TestRequest;
+    use concert_domain::{SeatId, Timestamp};
+
+    use super::*;
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Sample {
+        seat_id: SeatId,
+        #[serde(default, deserialize_with = "nullable")]
+        note: Option<Option<String>>,
+        #[serde(default, deserialize_with = "given")]
+        at: Option<Timestamp>,
+        #[serde(default)]
+        parts: Vec<Object<Part>>,
+    }
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Part {
+        from: Bounded<10>,
+    }
+
+    fn field(json: &str) -> String {
+        parse::<Sample>(json.as_bytes()).unwrap_err().fields()[0].field.clone()
+    }
+
+    #[test]
+    fn a_refusal_names_the_member() {
+        for (json, name) in [
+            (r#"{}"#, "seatId"),
+            (r#"{"seatId":null}"#, "seatId"),
+            (r#"{"seatId":"1"}"#, "seatId"),
+            (r#"{"seatId":1.0}"#, "seatId"),
+            (r#"{"seatId":0}"#, "seatId"),
+            (r#"{"seatId":1e400}"#, "body"),
+            (r#"{"seatId":99999999999999999999}"#, "seatId"),
+            (r#"{"seatId":1,"seatId":1}"#, "seatId"),
+            (r#"{"seatId":1,"at":"tomorrow"}"#, "at"),
+            (r#"{"seatId":1,"at":null}"#, "at"),
+            (r#"{"seatId":1,"parts":[{"from":1},{}]}"#, "parts[1].from"),
+            (r#"{"seatId":1,"parts":[{"from":11}]}"#, "parts[0].from"),
+            (r#"{"seatId":1,"parts":[[1]]}"#, "parts[0]"),
+            (r#"{"seatId":1} x"#, "body"),
+            (r#"[1]"#, "body"),
+            (r#""seatId""#, "body"),
+            ("", "body"),
+            (r#"{"seatId":"#, "body"),
+        ] {
+            assert_eq!(field(json), name, "{json}");
+        }
+    }
+
+    #[test]
+    fn depth_is_bounded_also_where_nobody_looks() {
+        let deep = format!(r#"{{"seatId":1,"x":{}}}"#, "[".repeat(30_000));
+        assert_eq!(field(&deep), "body");
+    }
+
+    #[test]
+    fn bytes_that_are_no_utf8_are_refused_even_in_ignored_members() {
+        let mut json = br#"{"seatId":1,"ignored":"_"}"#.to_vec();
+        let at = json.iter().position(|byte| *byte == b'_').unwrap();
+        json[at] = 0xff;
+        assert_eq!(parse::<Sample>(&json).unwrap_err().fields()[0].field, "body");
+    }
+
+    #[test]
+    fn unknown_members_are_ignored_and_absent_is_not_null() {
+        let read = |json: &str| parse::<Sample>(json.as_bytes()).unwrap();
+        assert_eq!(read(r#"{"seatId":1,"x":{"y":[]}}"#).note, None);
+        assert_eq!(read(r#"{"seatId":1,"note":null}"#).note, Some(None));
+        assert_eq!(read(r#"{"seatId":1,"note":"n"}"#).note, Some(Some("n".to_owned())));
+    }
+
+    async fn outcome(request: TestRequest) -> Result<Sample, ErrorCode> {
+        let (request, mut payload) = request.to_http_parts();
+        let body = Body::<32>::from_request(&request, &mut payload).await.unwrap();
+        body.json::<Sample>().map_err(|refusal| refusal.code)
+    }
+
+    #[actix_web::test]
+    async fn only_json_of_bounded_size_is_read() {
+        let json = "application/json; charset=utf-8";
+        let small = TestRequest::post().set_payload(r#"{"seatId":1}"#);
+        assert!(outcome(small.insert_header((CONTENT_TYPE, json))).await.is_ok());
+        let large = TestRequest::post().set_payload(format!(r#"{{"seatId":1{}}}"#, " ".repeat(30)));
+        assert_eq!(
+            outcome(large.insert_header((CONTENT_TYPE, json))).await,
+            Err(ErrorCode::PayloadTooLarge)
+        );
+        for kind in ["text/plain", "application/json; charset=latin1", "nonsense"] {
+            let request = TestRequest::post().set_payload(r#"{"seatId":1}"#);
+            let refusal = outcome(request.insert_header((CONTENT_TYPE, kind))).await;
+            assert_eq!(refusal, Err(ErrorCode::UnsupportedMediaType), "{kind}");
+        }
+        let untyped = TestRequest::post().set_payload(r#"{"seatId":1}"#);
+        assert_eq!(outcome(untyped).await, Err(ErrorCode::UnsupportedMediaType));
+    }
+}

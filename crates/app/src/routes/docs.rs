@@ -1,0 +1,54 @@
+//! The OpenAPI document and its explorer; everything needed is inside the binary.
+
+use std::sync::{Arc, LazyLock};
+
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_ENCODING, LOCATION};
+use actix_web::{HttpRequest, HttpResponse, get, guard, web};
+use concert_domain::Error;
+use utoipa_actix_web::service_config::ServiceConfig;
+use utoipa_swagger_ui::Config;
+
+use crate::error::{ApiError, ApiResult, ErrorCode};
+use crate::openapi;
+
+pub(super) fn configure(cfg: &mut ServiceConfig<'_>) {
+    cfg.service(openapi_document).service(open_explorer);
+    let files = web::resource("/docs/{file:.*}").guard(guard::Get()).to(explorer_file);
+    cfg.map(|cfg| cfg.service(files));
+}
+
+static EXPLORER: LazyLock<Arc<Config<'static>>> =
+    LazyLock::new(|| Arc::new(Config::from("/openapi.json")));
+
+/// This document.
+#[utoipa::path(
+    tag = "operations",
+    responses((status = 200, description = "The document", content_type = "application/json")),
+)]
+#[get("/openapi.json")]
+async fn openapi_document() -> HttpResponse {
+    HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-cache")).json(openapi::document())
+}
+
+/// Open the explorer of this document.
+#[utoipa::path(
+    tag = "operations",
+    responses((status = 308, description = "The explorer lies at `/docs/`")),
+)]
+#[get("/docs")]
+async fn open_explorer() -> HttpResponse {
+    HttpResponse::PermanentRedirect().insert_header((LOCATION, "/docs/")).finish()
+}
+
+async fn explorer_file(request: HttpRequest) -> ApiResult<HttpResponse> {
+    let name = request.match_info().get("file").unwrap_or_default();
+    let file = utoipa_swagger_ui::serve(name, EXPLORER.clone())
+        .map_err(|error| Error::bug(error.to_string()))?
+        .ok_or_else(|| ApiError::new(ErrorCode::RouteNotFound, "the explorer has no such file"))?;
+    let mut response = HttpResponse::Ok();
+    response.content_type(file.content_type).insert_header((CACHE_CONTROL, "no-cache"));
+    if file.gzpipped {
+        response.insert_header((CONTENT_ENCODING, "gzip"));
+    }
+    Ok(response.body(file.bytes.into_owned()))
+}

@@ -1,0 +1,178 @@
+//! For operators and their tools: is the process alive, can it serve, what does it measure?
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix_web::http::header::RETRY_AFTER;
+use actix_web::{HttpResponse, get};
+use concert_domain::health::Probe;
+use futures::future::join_all;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use super::State;
+
+/// How long a dependency may take to answer.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+
+pub(super) fn configure(cfg: &mut ServiceConfig<'_>) {
+    cfg.service(health).service(readiness).service(metrics);
+}
+
+/// The process is alive.
+#[derive(Debug, Serialize, ToSchema)]
+struct HealthView {
+    /// Always `alive`.
+    #[schema(example = "alive")]
+    status: &'static str,
+}
+
+/// Whether the service can serve.
+#[derive(Debug, Serialize, ToSchema)]
+struct ReadinessView {
+    /// The verdict.
+    status: Verdict,
+    /// What it needs for that.
+    checks: Vec<CheckView>,
+}
+
+/// Whether new work is welcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Verdict {
+    /// It is.
+    Ready,
+    /// A dependency is down, or the process is starting or stopping.
+    NotReady,
+}
+
+/// A dependency.
+#[derive(Debug, Serialize, ToSchema)]
+struct CheckView {
+    /// Its name.
+    #[schema(example = "sqlite")]
+    name: &'static str,
+    /// Whether it answers.
+    status: CheckStatus,
+    /// How long it took, in milliseconds.
+    #[schema(example = 1)]
+    millis: u64,
+}
+
+/// Whether a dependency answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum CheckStatus {
+    /// It does.
+    Up,
+    /// It does not, or not in time.
+    Down,
+}
+
+/// Ask whether the process is alive.
+#[utoipa::path(
+    tag = "operations",
+    responses((status = 200, description = "It is", body = HealthView)),
+)]
+#[get("/healthz")]
+async fn health() -> HttpResponse {
+    HttpResponse::Ok().json(HealthView { status: "alive" })
+}
+
+/// Ask whether the service can serve; every dependency is named.
+#[utoipa::path(
+    tag = "operations",
+    responses(
+        (status = 200, description = "It can", body = ReadinessView),
+        (status = 503, description = "It cannot", body = ReadinessView,
+            headers(("Retry-After" = u64, description = "Seconds to the next try"))),
+    ),
+)]
+#[get("/readyz")]
+async fn readiness(state: State) -> HttpResponse {
+    let checks = join_all(state.ports.probes.iter().map(check)).await;
+    let up = checks.iter().all(|check| check.status == CheckStatus::Up);
+    if up && state.readiness.get() {
+        return HttpResponse::Ok().json(ReadinessView { status: Verdict::Ready, checks });
+    }
+    HttpResponse::ServiceUnavailable()
+        .insert_header((RETRY_AFTER, "1"))
+        .json(ReadinessView { status: Verdict::NotReady, checks })
+}
+
+async fn check(probe: &Arc<dyn Probe>) -> CheckView {
+    let started = Instant::now();
+    let status = match tokio::time::timeout(PROBE_TIMEOUT, probe.check()).await {
+        Ok(Ok(())) => CheckStatus::Up,
+        Ok(Err(error)) => {
+            tracing::warn!(dependency = probe.name(), %error, "a dependency is down");
+            CheckStatus::Down
+        }
+        Err(_) => {
+            tracing::warn!(dependency = probe.name(), "a dependency does not answer in time");
+            CheckStatus::Down
+        }
+    };
+    let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    CheckView { name: probe.name(), status, millis }
+}
+
+/// What the process measures, for Prometheus.
+#[utoipa::path(
+    tag = "operations",
+    responses((status = 200, description = "The figures", body = String,
+        content_type = "text/plain")),
+)]
+#[get("/metrics")]
+async fn metrics(state: State) -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type("text/plain; version=0.0.4; charset=utf-8")
+        .body(state.metrics.render())
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use concert_domain::{Error, Result};
+
+    use super::*;
+
+    struct Fixed(Result<()>);
+
+    #[async_trait]
+    impl Probe for Fixed {
+        fn name(&self) -> &'static str {
+            "fixed"
+        }
+
+        async fn check(&self) -> Result<()> {
+            self.0.clone()
+        }
+    }
+
+    struct Silent;
+
+    #[async_trait]
+    impl Probe for Silent {
+        fn name(&self) -> &'static str {
+            "silent"
+        }
+
+        async fn check(&self) -> Result<()> {
+            std::future::pending().await
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_dependency_that_fails_or_keeps_silent_is_down() {
+        let probes: [(Arc<dyn Probe>, CheckStatus); 3] = [
+            (Arc::new(Fixed(Ok(()))), CheckStatus::Up),
+            (Arc::new(Fixed(Err(Error::unavailable("store")))), CheckStatus::Down),
+            (Arc::new(Silent), CheckStatus::Down),
+        ];
+        for (probe, status) in probes {
+            assert_eq!(check(&probe).await.status, status, "{}", probe.name());
+        }
+    }
+}

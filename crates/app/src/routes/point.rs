@@ -1,0 +1,202 @@
+//! Buying points, the balance and its ledger.
+
+use actix_web::{HttpRequest, HttpResponse, get, patch};
+use concert_domain::point::{
+    ChargeRequest, Charged, EntryKind, LedgerLine, PaymentDetail, PaymentMethod,
+};
+use concert_domain::{PaymentId, Timestamp, TransactionId, UserId, Won};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use super::State;
+use super::reply::{PageOf, applied};
+use super::schema::{ChargeMethod, EntryType, Id, Instant, Money};
+use crate::error::ApiResult;
+use crate::error::ErrorCode::{
+    InvalidInput, PaymentDeclined, PaymentGatewayError, PaymentGatewayTimeout, PointLimitExceeded,
+};
+use crate::extract::{Body, Caller, PageQuery, claim, given, idempotency_key, path_id};
+use crate::openapi::{BODY, CALLER, CursorQuery, KEY, KeyHeader, LimitQuery, UserIdPath, refusals};
+
+const LEDGER: PageQuery = PageQuery::of("ledger");
+
+pub(super) fn configure(cfg: &mut ServiceConfig<'_>) {
+    cfg.service(charge_points).service(find_balance).service(list_ledger);
+}
+
+/// A wish to buy points.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct ChargeBody {
+    /// Whose points.
+    #[serde(default, deserialize_with = "given", skip_serializing)]
+    #[schema(value_type = Option<Id>, nullable = false)]
+    user_id: Option<UserId>,
+    /// How many: at least 100; the balance never exceeds 1,000,000.
+    #[schema(value_type = i64, minimum = 100, maximum = 1_000_000, example = 50_000)]
+    amount: Won,
+    /// How they are bought.
+    #[schema(value_type = ChargeMethod)]
+    payment_method: PaymentMethod,
+    /// The gateway's token for the means of payment; never a card number.
+    #[serde(default)]
+    #[schema(min_length = 1, max_length = 200, example = "tok_visa")]
+    payment_detail: Option<String>,
+}
+
+/// What a charge did.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct ChargedView {
+    /// Whose points.
+    #[schema(value_type = Id)]
+    user_id: UserId,
+    /// How many were added.
+    #[schema(value_type = Money)]
+    amount: Won,
+    /// The balance afterwards.
+    #[schema(value_type = Money)]
+    total_point: Won,
+    /// The ledger line.
+    #[schema(value_type = Id)]
+    transaction_id: TransactionId,
+    /// When.
+    #[schema(value_type = Instant)]
+    charged_at: Timestamp,
+}
+
+impl From<&Charged> for ChargedView {
+    fn from(charged: &Charged) -> Self {
+        Self {
+            user_id: charged.user_id,
+            amount: charged.amount,
+            total_point: charged.balance,
+            transaction_id: charged.transaction_id,
+            charged_at: charged.charged_at,
+        }
+    }
+}
+
+/// A balance.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct BalanceView {
+    /// Whose.
+    #[schema(value_type = Id)]
+    user_id: UserId,
+    /// How many points.
+    #[schema(value_type = Money)]
+    point: Won,
+}
+
+/// A line of the point ledger.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct LedgerLineView {
+    /// Its id.
+    #[schema(value_type = Id)]
+    transaction_id: TransactionId,
+    /// Why the balance changed.
+    #[serde(rename = "type")]
+    #[schema(value_type = EntryType)]
+    kind: EntryKind,
+    /// By how much; negative for USE, so that the lines sum to the balance.
+    #[schema(example = -150_000)]
+    amount: i64,
+    /// The balance afterwards.
+    #[schema(value_type = Money)]
+    balance_after: Won,
+    /// When.
+    #[schema(value_type = Instant)]
+    created_at: Timestamp,
+    /// The payment that was made or refunded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Id>, nullable = false)]
+    payment_id: Option<PaymentId>,
+}
+
+impl From<LedgerLine> for LedgerLineView {
+    fn from(line: LedgerLine) -> Self {
+        Self {
+            transaction_id: line.transaction_id,
+            kind: line.kind,
+            amount: line.amount,
+            balance_after: line.balance_after,
+            created_at: line.created_at,
+            payment_id: line.payment_id,
+        }
+    }
+}
+
+refusals!(
+    ChargeRefusals = BODY,
+    CALLER,
+    KEY,
+    &[PaymentDeclined, PointLimitExceeded, PaymentGatewayError, PaymentGatewayTimeout]
+);
+refusals!(ReadRefusals = CALLER, &[InvalidInput]);
+
+/// Buy points.
+#[utoipa::path(
+    tag = "points",
+    params(KeyHeader),
+    request_body = ChargeBody,
+    responses(
+        (status = 200, description = "The points are there", body = ChargedView,
+            headers(("Idempotency-Replayed" = String, description = "`true` on a repeated answer"))),
+        ChargeRefusals,
+    ),
+)]
+#[patch("/points/charge")]
+async fn charge_points(
+    state: State,
+    request: HttpRequest,
+    caller: Caller,
+    body: Body,
+) -> ApiResult<HttpResponse> {
+    let body: ChargeBody = body.json()?;
+    let key = idempotency_key(&request)?;
+    let user = caller.user_or_self(body.user_id)?;
+    let claim = claim(&request, "PATCH /points/charge", key, user, &body)?;
+    let detail = body.payment_detail.map(PaymentDetail::try_from).transpose()?;
+    let (amount, method) = (body.amount, body.payment_method);
+    let wish = ChargeRequest { user, amount, method, detail, claim };
+    let charged = state.services.points.charge(wish).await?;
+    Ok(applied(charged, |charged| HttpResponse::Ok().json(ChargedView::from(charged))))
+}
+
+/// Look a balance up; 0 for a user who never charged.
+#[utoipa::path(
+    tag = "points",
+    params(UserIdPath),
+    responses((status = 200, description = "The balance", body = BalanceView), ReadRefusals),
+)]
+#[get("/points/{userId}")]
+async fn find_balance(
+    state: State,
+    request: HttpRequest,
+    caller: Caller,
+) -> ApiResult<HttpResponse> {
+    let user_id = caller.user(path_id(&request, "userId")?)?;
+    let point = state.services.points.balance(user_id).await?;
+    Ok(HttpResponse::Ok().json(BalanceView { user_id, point }))
+}
+
+/// List the lines of a user's ledger, newest first.
+#[utoipa::path(
+    tag = "points",
+    params(UserIdPath, LimitQuery, CursorQuery),
+    responses((status = 200, description = "A page", body = PageOf<LedgerLineView>), ReadRefusals),
+)]
+#[get("/users/{userId}/points/history")]
+async fn list_ledger(
+    state: State,
+    request: HttpRequest,
+    caller: Caller,
+) -> ApiResult<HttpResponse> {
+    let named = path_id(&request, "userId")?;
+    let wanted = LEDGER.read(&request)?;
+    let page = state.services.points.history(caller.user(named)?, wanted).await?;
+    Ok(PageOf::answer(page, LEDGER, LedgerLineView::from))
+}
