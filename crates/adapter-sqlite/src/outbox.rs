@@ -35,7 +35,8 @@ impl Outbox for Sqlite {
     async fn release(&self, owner: &str) -> Result<()> {
         let owner = owner.to_owned();
         self.write(move |tx| {
-            sql("UPDATE outbox SET owner = NULL, lease_until = NULL
+            sql("UPDATE outbox INDEXED BY idx_outbox_claimed
+                 SET owner = NULL, lease_until = NULL
                  WHERE owner = ? AND published_at IS NULL")
             .text(owner)
             .run(tx.conn)
@@ -110,25 +111,22 @@ impl EntryRow {
     }
 }
 
-/// An owner that asks again gets what it still has first: had its last answer been lost, the rows
-/// behind would overtake. Which earlier rows stand in the way is looked up among the claimed rows
-/// only (an index of their own), so a long backlog costs nothing.
+/// A row waits for every earlier row of its key that is in anybody's hands, the caller's own too:
+/// had the answer to its last claim been lost, the rows behind would overtake. Those rows are
+/// looked up among the claimed ones (an index of their own), so a long backlog costs nothing.
 fn claim(tx: &mut Tx<'_>, owner: &str, limit: u32, lease: Duration) -> Result<Vec<OutboxEntry>> {
     let mut rows: Vec<EntryRow> =
         sql("UPDATE outbox SET owner = ?, lease_until = ? WHERE sequence IN
              (SELECT o.sequence FROM outbox o
-              WHERE o.published_at IS NULL
-              AND (o.owner IS NULL OR o.owner = ? OR o.lease_until <= ?)
+              WHERE o.published_at IS NULL AND (o.owner IS NULL OR o.lease_until <= ?)
               AND NOT EXISTS (SELECT 1 FROM outbox e
                   WHERE e.record_key = o.record_key AND e.sequence < o.sequence
-                  AND e.published_at IS NULL AND e.owner <> ? AND e.lease_until > ?)
+                  AND e.published_at IS NULL AND e.owner IS NOT NULL AND e.lease_until > ?)
               ORDER BY o.sequence LIMIT ?)
          RETURNING sequence, topic, record_key, value")
         .text(owner)
         .time(tx.now.plus(lease))
-        .text(owner)
         .time(tx.now)
-        .text(owner)
         .time(tx.now)
         .int(limit)
         .rows(tx.conn)?;
@@ -232,4 +230,40 @@ fn replay(tx: &mut Tx<'_>, dead_letter: i64) -> Result<()> {
     let original = original.ok_or(Error::DeadLetterNotFound)?;
     let record = Record { key: original.record_key, value: original.value };
     put(tx, &format!("replay-{dead_letter}"), &original.topic, &record)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::ManualClock;
+
+    /// A relay that could neither mark nor give back its rows must not publish what follows them.
+    #[tokio::test]
+    async fn an_owner_does_not_overtake_itself() {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_000)));
+        let store = Sqlite::open(&dir.path().join("test.db"), clock.clone()).await.unwrap();
+        store.migrate().await.unwrap();
+        store
+            .write(|tx| {
+                for (name, key) in [("e1", "k"), ("e2", "k"), ("e3", "other")] {
+                    let record = Record { key: key.to_owned(), value: Vec::new() };
+                    put(tx, name, "topic", &record)?;
+                }
+                Ok(())
+            })
+            .await
+            .unwrap();
+        let lease = Duration::from_secs(30);
+        let claimed = async |limit| {
+            let rows = store.claim("relay", limit, lease).await.unwrap();
+            rows.iter().map(|row| row.sequence).collect::<Vec<_>>()
+        };
+        assert_eq!(claimed(1).await, [1]);
+        assert_eq!(claimed(9).await, [3]);
+        clock.advance(lease);
+        assert_eq!(claimed(9).await, [1, 2, 3]);
+    }
 }
