@@ -31,8 +31,21 @@ echo "deny: NOTE: the advisory database is out of reach, so known vulnerabilitie
 database="$cache/no-advisories/advisory-db-3157b0e258782691"
 if [ ! -d "$database/.git" ]; then
     mkdir -p "$database/crates/stand-in"
-    printf '```toml\n[advisory]\nid = "RUSTSEC-2020-9999"\npackage = "stand-in"\ndate = "2020-01-01"\n\n[versions]\npatched = []\n```\n\n# Stand-in\n\nNo crate has this name.\n' \
-        >"$database/crates/stand-in/RUSTSEC-2020-9999.md"
+    cat >"$database/crates/stand-in/RUSTSEC-2020-9999.md" <<'ADVISORY'
+```toml
+[advisory]
+id = "RUSTSEC-2020-9999"
+package = "stand-in"
+date = "2020-01-01"
+
+[versions]
+patched = []
+```
+
+# Stand-in
+
+No crate has this name.
+ADVISORY
     git init --quiet --initial-branch main "$database"
     git -C "$database" add --all
     git -C "$database" -c user.name=stand-in -c user.email=stand-in@localhost commit --quiet -m stand-in
