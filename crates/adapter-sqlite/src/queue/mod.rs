@@ -124,6 +124,7 @@ impl QueueStore for Sqlite {
         .await
     }
 
+    /// How long an ended token is remembered went into its deadline when it ended.
     async fn purge(&self, _rules: &Rules, limit: u32) -> Result<u32> {
         let purged = self.write(move |tx| {
             sql("DELETE FROM queue_tokens WHERE digest IN
