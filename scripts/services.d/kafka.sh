@@ -25,7 +25,8 @@ CONF
 
 kafka_java() {
     java=(java -Xmx256m -XX:+UseSerialGC -cp "$prefix/kafka/*"
-        -Dorg.slf4j.simpleLogger.showDateTime=true -Dorg.slf4j.simpleLogger.defaultLogLevel=info)
+        -Dorg.slf4j.simpleLogger.showDateTime=true
+        "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSX")
 }
 
 kafka_prepare() {

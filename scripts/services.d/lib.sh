@@ -117,6 +117,7 @@ launch() {
     [ "$lifetime" = own ] || guard+=(setpriv --pdeathsig KILL)
     "${guard[@]}" "$@" </dev/null >>"$dir/$name/log" 2>&1 9>&- &
     echo $! >"$dir/$name/pid"
+    disown # or the shell would announce its end
     release_port_locks
 }
 
