@@ -1,0 +1,170 @@
+//! One running service: built (which binds the address), then run until it is told to stop.
+
+mod observe;
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use actix_web::dev::Server;
+use actix_web::http::header;
+use actix_web::middleware::{DefaultHeaders, from_fn};
+use actix_web::{App, HttpServer, web};
+use anyhow::{Context, Result};
+use concert_domain::Ports;
+use concert_domain::ports::Services;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::Config;
+use crate::state::{AppState, Readiness};
+use crate::{demo, routes, telemetry, workers};
+
+/// How long a connection may stand idle between two requests.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// How long a client may take to send the head of a request.
+const REQUEST_HEAD: Duration = Duration::from_secs(5);
+/// How long a connection that is being closed is waited for.
+const DISCONNECT: Duration = Duration::from_secs(2);
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 2_048;
+/// More threads than this serve requests only when told: the store is what they would wait for.
+const MOST_DEFAULT_THREADS: usize = 8;
+/// How often the samples behind `/metrics` are summed up, scraped or not.
+const METRICS_UPKEEP: Duration = Duration::from_secs(5);
+
+/// A service that is ready to run.
+pub struct Application {
+    config: Config,
+    ports: Ports,
+    services: Services,
+    readiness: Readiness,
+    server: Option<(Server, SocketAddr)>,
+}
+
+impl Application {
+    /// Wires the service over its ports, loads the demo data if that is wanted, and, if it serves
+    /// requests, binds the address. Connections are answered from
+    /// [`Application::run_until_stopped`] on.
+    pub async fn build(config: Config, ports: Ports) -> Result<Self> {
+        let auth = config.auth()?;
+        if config.seed_demo && demo::load_if_empty(&*ports.seeds).await? {
+            tracing::info!("the store was empty; the demo data is loaded");
+        }
+        let services = Services::new(&ports, config.settings());
+        let readiness = Readiness::default();
+        let state = AppState {
+            services: services.clone(),
+            ports: ports.clone(),
+            auth,
+            readiness: readiness.clone(),
+            metrics: telemetry::metrics(),
+        };
+        let server = if config.roles.api { Some(bind(&config, state)?) } else { None };
+        Ok(Self { config, ports, services, readiness, server })
+    }
+
+    /// The bound address; of a process that serves no requests, the configured one.
+    pub fn addr(&self) -> SocketAddr {
+        self.server.as_ref().map_or(self.config.http_addr, |(_, addr)| *addr)
+    }
+
+    /// Runs until `stop` is ready, then lets running requests finish and the workers hand back
+    /// what they hold, all within the configured grace.
+    pub async fn run_until_stopped(self, stop: impl Future<Output = ()>) -> Result<()> {
+        let cancel = CancellationToken::new();
+        let background = self.start_background(&cancel);
+        let mut serving = tokio::spawn(serve(self.server, cancel.clone()));
+        self.readiness.set(true);
+        let ended = tokio::select! {
+            () = stop => None,
+            ended = &mut serving => Some(ended),
+        };
+        self.readiness.set(false);
+        tracing::info!("stopping");
+        cancel.cancel();
+        let finish = async {
+            background.wait().await;
+            match ended {
+                Some(ended) => ended,
+                None => serving.await,
+            }
+        };
+        match tokio::time::timeout(self.config.shutdown_grace, finish).await {
+            Ok(served) => served.context("the HTTP server panicked")?.context("the HTTP server")?,
+            Err(_) => {
+                tracing::warn!("the grace ended before all work had; what is left is cut off")
+            }
+        }
+        tracing::info!("stopped");
+        Ok(())
+    }
+
+    fn start_background(&self, cancel: &CancellationToken) -> TaskTracker {
+        let tasks = TaskTracker::new();
+        if self.config.roles.worker {
+            workers::start(&self.config, &self.ports, &self.services, cancel, &tasks);
+        }
+        tasks.spawn(cancel.clone().run_until_cancelled_owned(keep_metrics_small()));
+        tasks.close();
+        tasks
+    }
+}
+
+fn bind(config: &Config, state: AppState) -> Result<(Server, SocketAddr)> {
+    let state = web::Data::new(state);
+    let app = move || {
+        App::new()
+            .wrap(DefaultHeaders::new().add((header::X_CONTENT_TYPE_OPTIONS, "nosniff")))
+            .wrap(from_fn(observe::observe))
+            .app_data(state.clone())
+            .configure(routes::mount)
+    };
+    let threads = config.http_workers.unwrap_or_else(default_threads);
+    let connections = config.http_max_connections as usize;
+    let server = HttpServer::new(app)
+        .disable_signals()
+        .workers(threads)
+        .backlog(BACKLOG)
+        .max_connections(connections.div_ceil(threads))
+        .keep_alive(KEEP_ALIVE)
+        .client_request_timeout(REQUEST_HEAD)
+        .client_disconnect_timeout(DISCONNECT)
+        // The grace is bounded to the millisecond around it; this one only must not end earlier.
+        .shutdown_timeout(config.shutdown_grace.as_secs() + 1)
+        .bind(config.http_addr)
+        .with_context(|| format!("HTTP_ADDR {} cannot be listened on", config.http_addr))?;
+    let addr = server.addrs().first().copied().unwrap_or(config.http_addr);
+    Ok((server.run(), addr))
+}
+
+fn default_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).min(MOST_DEFAULT_THREADS)
+}
+
+/// Serves until told to stop, then finishes what has begun. A process without a listener waits.
+async fn serve(server: Option<(Server, SocketAddr)>, stop: CancellationToken) -> io::Result<()> {
+    let Some((server, addr)) = server else {
+        tracing::info!("working without a listener, as ROLES does not name api");
+        stop.cancelled().await;
+        return Ok(());
+    };
+    tracing::info!("listening on http://{addr}");
+    let handle = server.handle();
+    let stopped = async {
+        stop.cancelled().await;
+        handle.stop(true).await;
+    };
+    tokio::select! {
+        served = server => served,
+        () = stopped => Ok(()),
+    }
+}
+
+async fn keep_metrics_small() {
+    loop {
+        tokio::time::sleep(METRICS_UPKEEP).await;
+        telemetry::metrics().run_upkeep();
+    }
+}

@@ -1,0 +1,45 @@
+//! `concert bench`: figures of this build on this machine.
+
+mod http;
+mod queue;
+mod table;
+mod wire;
+
+use anyhow::Result;
+use clap::Subcommand;
+
+/// What is measured; everything, if nothing is named.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  concert bench                                        both benchmarks with their defaults
+  concert bench http --seconds 10 --clients 64
+  concert bench http --url http://127.0.0.1:8080       against a service that runs already
+  concert bench queue --waiting 1000000 --json
+
+Use a release build. Everything is made in a temporary folder that is removed afterwards; with
+--url, concerts and users are made in the service that is named.")]
+pub struct Args {
+    #[command(subcommand)]
+    what: Option<What>,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Status, seats, join, hold and pay over HTTP, by clients that wait for each answer.
+    Http(http::Args),
+    /// Poll, join and admission in long queues, without HTTP.
+    Queue(queue::Args),
+}
+
+/// Runs the command.
+pub async fn run(args: Args) -> Result<()> {
+    match args.what {
+        Some(What::Http(args)) => http::run(args).await,
+        Some(What::Queue(args)) => queue::run(args).await,
+        None => {
+            http::run(http::Args::default()).await?;
+            queue::run(queue::Args::default()).await
+        }
+    }
+}

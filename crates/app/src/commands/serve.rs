@@ -1,0 +1,69 @@
+//! `concert serve`.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::say;
+use crate::config::{Config, LogArgs, LogFormat};
+use crate::{Application, composition};
+
+/// How the service is to run.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  concert serve --seed-demo
+  HTTP_ADDR=127.0.0.1:0 DATABASE_URL=sqlite:/tmp/try.db concert serve
+  concert serve --roles worker
+  concert serve --http-addr 0.0.0.0:8080 --auth-mode trusted --auth-trusted-anywhere
+
+A time has a unit: 300ms, 2s, 5m, 24h, 30d. Ctrl-C or SIGTERM stops the service in order.")]
+pub struct Args {
+    #[command(flatten)]
+    config: Config,
+}
+
+/// Runs the command.
+pub async fn run(args: Args, log: &LogArgs) -> Result<()> {
+    let config = args.config;
+    // Before the store is touched: what is wrong with the configuration needs no store.
+    config.auth()?;
+    let guided = config.seed_demo && config.roles.api && log.log_format == LogFormat::Pretty;
+    let stop = stop_signal()?;
+    let ports = composition::engine(&config).await?;
+    let app = Application::build(config, ports).await?;
+    if guided {
+        say(walk(app.addr()))?;
+    }
+    app.run_until_stopped(stop).await
+}
+
+/// Ends with the first Ctrl-C or SIGTERM.
+fn stop_signal() -> Result<impl Future<Output = ()>> {
+    let mut terminate =
+        signal(SignalKind::terminate()).context("SIGTERM cannot be listened for")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("Ctrl-C cannot be listened for")?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+/// The lines that walk the main job on the demo data, to be pasted into another terminal.
+fn walk(addr: SocketAddr) -> String {
+    let steps = WALK.replace("{addr}", &addr.to_string());
+    format!("Serving on http://{addr} (explorer: http://{addr}/docs).\n{steps}")
+}
+
+const WALK: &str = r#"Buy a seat of concert 1 as user 1, in another terminal:
+
+  API=http://{addr}/api/v1; JSON='content-type: application/json'
+  TOKEN=$(curl -s $API/queue/tokens -H "$JSON" -d '{"userId":1,"concertId":1}' | sed 's/.*"token":"\([^"]*\)".*/\1/'); curl -s $API/queue/status -H "concert-queue-token: $TOKEN"; echo
+  SEAT=$(curl -s "$API/schedules/1/seats?status=AVAILABLE" -H "concert-queue-token: $TOKEN" | grep -o '"id":[0-9]*' | tail -1 | cut -d: -f2); HOLD=$(curl -s $API/reservations -H "$JSON" -H "concert-queue-token: $TOKEN" -d "{\"userId\":1,\"scheduleId\":1,\"seatId\":$SEAT}" | tee /dev/stderr | sed 's/.*"reservationId":\([0-9]*\).*/\1/'); echo
+  curl -s -X PATCH $API/points/charge -H "$JSON" -d '{"userId":1,"amount":80000,"paymentMethod":"CARD"}'; echo
+  curl -s $API/payments -H "$JSON" -H "concert-queue-token: $TOKEN" -d "{\"userId\":1,\"reservationId\":$HOLD}"; echo
+
+Stop with Ctrl-C."#;

@@ -1,0 +1,277 @@
+//! Configuration: environment variables, each also a flag, read here and nowhere else.
+
+mod error;
+mod parse;
+
+pub use error::ConfigError;
+pub use parse::{AuthMode, DatabaseUrl, LogFormat, Roles};
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+use concert_domain::ports::Settings;
+use concert_domain::queue::Rules;
+
+/// What the service can be told. `Config::default()` is what it does when it is told nothing.
+#[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
+#[command(next_help_heading = "Configuration (every flag is also an environment variable)")]
+pub struct Config {
+    /// Listen address; port 0 picks a free port, and the bound address is logged.
+    #[arg(long, env, value_name = "ADDRESS", default_value = "127.0.0.1:8080",
+          value_parser = parse::address)]
+    pub http_addr: SocketAddr,
+
+    /// Threads that serve requests, 1 to 256 [default: one per core, at most 8].
+    #[arg(long, env, value_name = "COUNT", value_parser = parse::threads)]
+    pub http_workers: Option<usize>,
+
+    /// Most connections at a time; 1 to 1000000.
+    #[arg(long, env, value_name = "COUNT", default_value = "10000", value_parser = parse::limit)]
+    pub http_max_connections: u32,
+
+    /// The store: `sqlite:PATH`, the embedded engine; its folder is made if it is missing.
+    #[arg(long, env, value_name = "URL", default_value = DatabaseUrl::DEFAULT,
+          hide_env_values = true, value_parser = parse::database_url)]
+    pub database_url: DatabaseUrl,
+
+    /// Not in this build yet; unset: lock, queue and cache live in the embedded engine.
+    #[arg(long, env, value_name = "URL", hide_env_values = true)]
+    pub redis_url: Option<String>,
+
+    /// Not in this build yet; unset: the event log lives in the embedded engine.
+    #[arg(long, env, value_name = "HOST:PORT,...")]
+    pub kafka_brokers: Option<String>,
+
+    /// First part of the name of every topic of the event log, whichever engine keeps it.
+    #[arg(long, env, value_name = "NAME", default_value = "concert", value_parser = parse::name)]
+    pub kafka_topic_prefix: String,
+
+    /// Name under which the consumers of the event log keep their place.
+    #[arg(long, env, value_name = "NAME", default_value = "concert", value_parser = parse::name)]
+    pub kafka_group: String,
+
+    /// What this process does: `api`, `worker` or both.
+    #[arg(long, env, value_name = "ROLES", default_value = "api,worker",
+          value_parser = parse::roles)]
+    pub roles: Roles,
+
+    /// Load the demo data when the store is empty; `true` or `false`.
+    #[arg(long, env, value_name = "BOOL", default_value = "false", num_args = 0..=1,
+          default_missing_value = "true", value_parser = parse::boolean)]
+    pub seed_demo: bool,
+
+    /// How callers say who they are: `trusted`, whatever is in front has authenticated them
+    /// [default on a loopback address: trusted; elsewhere it must be set].
+    #[arg(long, env, value_name = "MODE", value_parser = parse::auth_mode)]
+    pub auth_mode: Option<AuthMode>,
+
+    /// Allow `AUTH_MODE=trusted` on an address that others can reach; `true` or `false`.
+    #[arg(long, env, value_name = "BOOL", default_value = "false", num_args = 0..=1,
+          default_missing_value = "true", value_parser = parse::boolean)]
+    pub auth_trusted_anywhere: bool,
+
+    /// Bring the store to this program's version before serving; `true` or `false`.
+    #[arg(long, env, value_name = "BOOL", default_value = "true", num_args = 0..=1,
+          default_missing_value = "true", value_parser = parse::boolean)]
+    pub migrate_on_start: bool,
+
+    /// Most ACTIVE tokens per concert, 1 to 1000000; a concert's own policy overrides it.
+    #[arg(long, env, value_name = "COUNT", default_value = "50", value_parser = parse::limit)]
+    pub queue_active_limit: u32,
+
+    /// How often waiting users are admitted; 100ms to 365d.
+    #[arg(long, env, value_name = "TIME", default_value = "1s", value_parser = parse::duration)]
+    pub queue_tick: Duration,
+
+    /// An admitted user who makes no request for so long gives the slot back; 100ms to 365d.
+    #[arg(long, env, value_name = "TIME", default_value = "60s", value_parser = parse::duration)]
+    pub queue_claim_ttl: Duration,
+
+    /// Longest stay of an ACTIVE token, from its admission; 100ms to 365d.
+    #[arg(long, env, value_name = "TIME", default_value = "10m", value_parser = parse::duration)]
+    pub queue_active_ttl: Duration,
+
+    /// Longest life of a WAITING token; 100ms to 365d.
+    #[arg(long, env, value_name = "TIME", default_value = "24h", value_parser = parse::duration)]
+    pub queue_waiting_ttl: Duration,
+
+    /// How long a seat stays TEMP_RESERVED; 100ms to 365d.
+    #[arg(long, env, value_name = "TIME", default_value = "5m", value_parser = parse::duration)]
+    pub hold_ttl: Duration,
+
+    /// How often ended holds are tidied; 100ms to 365d.
+    #[arg(long, env, value_name = "TIME", default_value = "1s", value_parser = parse::duration)]
+    pub sweep_interval: Duration,
+
+    /// Refunds are refused from so long before the show; 100ms to 365d.
+    #[arg(long, env, value_name = "TIME", default_value = "24h", value_parser = parse::duration)]
+    pub refund_cutoff: Duration,
+
+    /// How often recorded events are taken to the event log; 100ms to 365d.
+    #[arg(long, env, value_name = "TIME", default_value = "200ms", value_parser = parse::duration)]
+    pub relay_interval: Duration,
+
+    /// How often the event log is asked for new events; 100ms to 365d.
+    #[arg(long, env, value_name = "TIME", default_value = "200ms", value_parser = parse::duration)]
+    pub consume_interval: Duration,
+
+    /// How often old keys, tokens and published events are removed; 100ms to 365d.
+    #[arg(long, env, value_name = "TIME", default_value = "10s", value_parser = parse::duration)]
+    pub housekeeping_interval: Duration,
+
+    /// How often charges are settled whose request died half way; 100ms to 365d.
+    #[arg(long, env, value_name = "TIME", default_value = "10s", value_parser = parse::duration)]
+    pub reconcile_interval: Duration,
+
+    /// Longest time from the stop signal to the exit; 100ms to 365d.
+    #[arg(long, env, value_name = "TIME", default_value = "10s", value_parser = parse::duration)]
+    pub shutdown_grace: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let second = Duration::from_secs(1);
+        Self {
+            http_addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            http_workers: None,
+            http_max_connections: 10_000,
+            database_url: DatabaseUrl::default(),
+            redis_url: None,
+            kafka_brokers: None,
+            kafka_topic_prefix: "concert".to_owned(),
+            kafka_group: "concert".to_owned(),
+            roles: Roles::default(),
+            seed_demo: false,
+            auth_mode: None,
+            auth_trusted_anywhere: false,
+            migrate_on_start: true,
+            queue_active_limit: 50,
+            queue_tick: second,
+            queue_claim_ttl: 60 * second,
+            queue_active_ttl: 600 * second,
+            queue_waiting_ttl: 24 * 3_600 * second,
+            hold_ttl: 300 * second,
+            sweep_interval: second,
+            refund_cutoff: 24 * 3_600 * second,
+            relay_interval: second / 5,
+            consume_interval: second / 5,
+            housekeeping_interval: 10 * second,
+            reconcile_interval: 10 * second,
+            shutdown_grace: 10 * second,
+        }
+    }
+}
+
+impl Config {
+    /// What the use cases need of it.
+    pub fn settings(&self) -> Settings {
+        Settings {
+            queue: Rules {
+                active_limit: self.queue_active_limit,
+                claim_ttl: self.queue_claim_ttl,
+                active_ttl: self.queue_active_ttl,
+                waiting_ttl: self.queue_waiting_ttl,
+                remember_ttl: Rules::REMEMBER,
+            },
+            hold_ttl: self.hold_ttl,
+            refund_cutoff: self.refund_cutoff,
+        }
+    }
+
+    /// How callers say who they are. Believing them is refused where strangers can connect.
+    pub fn auth(&self) -> Result<AuthMode, ConfigError> {
+        if self.http_addr.ip().is_loopback() || !self.roles.api {
+            return Ok(self.auth_mode.unwrap_or(AuthMode::Trusted));
+        }
+        match self.auth_mode {
+            Some(AuthMode::Trusted) if self.auth_trusted_anywhere => Ok(AuthMode::Trusted),
+            chosen => Err(ConfigError {
+                variable: "AUTH_MODE".to_owned(),
+                value: chosen.map_or_else(String::new, |mode| mode.to_string()),
+                allowed: format!(
+                    "on {}, which is no loopback address, every caller would be believed; listen \
+                     on 127.0.0.1, or set AUTH_MODE=trusted and AUTH_TRUSTED_ANYWHERE=true if \
+                     whatever is in front authenticates callers",
+                    self.http_addr
+                ),
+            }),
+        }
+    }
+
+    /// Refuses the engines that this build does not have.
+    pub fn check_engines(&self) -> Result<(), ConfigError> {
+        for (variable, value) in
+            [("REDIS_URL", &self.redis_url), ("KAFKA_BROKERS", &self.kafka_brokers)]
+        {
+            if let Some(value) = value.as_deref().filter(|value| !value.is_empty()) {
+                return Err(ConfigError {
+                    variable: variable.to_owned(),
+                    value: parse::without_password(value),
+                    allowed: "this build has the embedded engine only; leave it unset".to_owned(),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Which store a command other than `serve` works on.
+#[derive(Debug, Clone, clap::Args)]
+pub struct StoreArgs {
+    /// The store: `sqlite:PATH`, the embedded engine; its folder is made if it is missing.
+    #[arg(long, env, value_name = "URL", default_value = DatabaseUrl::DEFAULT,
+          hide_env_values = true, value_parser = parse::database_url)]
+    pub database_url: DatabaseUrl,
+}
+
+impl StoreArgs {
+    /// The configuration with this store and everything else at its default.
+    pub fn config(&self) -> Config {
+        Config { database_url: self.database_url.clone(), ..Config::default() }
+    }
+}
+
+/// How the process logs; every command takes these.
+#[derive(Debug, Clone, clap::Args)]
+pub struct LogArgs {
+    /// Log lines for people or for machines: `pretty` or `json`.
+    #[arg(long, env, global = true, value_name = "FORMAT", default_value = "pretty",
+          value_parser = parse::log_format)]
+    pub log_format: LogFormat,
+
+    /// Which log lines are written, such as `info` or `warn,concert_app=debug`.
+    #[arg(long, env, global = true, value_name = "FILTER", default_value = "info",
+          value_parser = parse::log_filter)]
+    pub rust_log: String,
+}
+
+/// Parses a duration with a unit, for flags of other commands.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    parse::duration(text)
+}
+
+/// Adds the variables of a `.env` file in the working folder, if there is one, to the
+/// environment; a variable that is set already stays. To be called before any thread is started.
+pub fn load_env_file() -> Result<(), ConfigError> {
+    load_env_file_at(Path::new(".env"))
+}
+
+fn load_env_file_at(path: &Path) -> Result<(), ConfigError> {
+    let refuse = |value: String, allowed: &str| ConfigError {
+        variable: path.display().to_string(),
+        value,
+        allowed: allowed.to_owned(),
+    };
+    match dotenvy::from_path(path) {
+        Ok(()) => Ok(()),
+        Err(dotenvy::Error::LineParse(line, _)) => {
+            Err(refuse(line, "every line must be NAME=value or a comment that starts with #"))
+        }
+        Err(dotenvy::Error::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(refuse(error.to_string(), "it must be a readable text file or absent")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

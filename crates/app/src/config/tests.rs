@@ -1,0 +1,167 @@
+use clap::{CommandFactory, Parser};
+
+use super::*;
+
+#[derive(Debug, Parser)]
+struct Only {
+    #[command(flatten)]
+    config: Config,
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+/// Parses flags with the environment left out, so that a test never depends on where it runs.
+fn parsed(flags: &[&str]) -> Result<Config, clap::Error> {
+    use clap::FromArgMatches;
+    let command = Only::command().mut_args(|argument| argument.env(None::<&str>));
+    let matches = command.try_get_matches_from(std::iter::once(&"concert").chain(flags))?;
+    Ok(Only::from_arg_matches(&matches)?.config)
+}
+
+fn refusal(flags: &[&str]) -> String {
+    ConfigError::from_clap(&parsed(flags).unwrap_err()).unwrap().to_string()
+}
+
+#[test]
+fn nothing_said_is_the_default() {
+    assert_eq!(parsed(&[]).unwrap(), Config::default());
+}
+
+#[test]
+fn every_flag_is_an_environment_variable_of_the_same_name() {
+    for argument in Only::command().get_arguments() {
+        let flag = argument.get_long().unwrap();
+        let variable = flag.replace('-', "_").to_ascii_uppercase();
+        assert_eq!(argument.get_env().unwrap().to_str(), Some(variable.as_str()));
+        assert!(argument.get_help().is_some(), "{flag} is not explained");
+    }
+}
+
+#[test]
+fn values_in_range_are_taken() {
+    let config = parsed(&[
+        "--hold-ttl=300ms",
+        "--queue-waiting-ttl=30d",
+        "--queue-active-limit=1000000",
+        "--http-addr=localhost:0",
+        "--database-url=sqlite:///srv/concert.db",
+        "--roles=worker",
+        "--seed-demo",
+        "--migrate-on-start=false",
+    ])
+    .unwrap();
+    assert_eq!(config.hold_ttl, Duration::from_millis(300));
+    assert_eq!(config.queue_waiting_ttl, Duration::from_secs(30 * 24 * 3_600));
+    assert_eq!(config.settings().queue.active_limit, 1_000_000);
+    assert_eq!(config.http_addr, "127.0.0.1:0".parse().unwrap());
+    assert_eq!(config.database_url, DatabaseUrl::Sqlite("/srv/concert.db".into()));
+    assert_eq!(config.roles, Roles { api: false, worker: true });
+    assert!(config.seed_demo && !config.migrate_on_start);
+}
+
+#[test]
+fn a_wrong_value_is_refused_in_one_sentence_with_variable_value_and_range() {
+    let time = "must be a time with its unit, such as 300ms, 2s, 5m, 24h or 30d, \
+                from 100ms to 365d";
+    for (flag, variable, value, allowed) in [
+        ("--hold-ttl", "HOLD_TTL", "5", time),
+        ("--hold-ttl", "HOLD_TTL", "", time),
+        ("--queue-tick", "QUEUE_TICK", "99ms", time),
+        ("--refund-cutoff", "REFUND_CUTOFF", "366d", time),
+        ("--shutdown-grace", "SHUTDOWN_GRACE", "-5s", time),
+        (
+            "--queue-active-limit",
+            "QUEUE_ACTIVE_LIMIT",
+            "0",
+            "must be a whole number from 1 to 1000000",
+        ),
+        ("--http-workers", "HTTP_WORKERS", "many", "must be a whole number from 1 to 256"),
+        (
+            "--http-addr",
+            "HTTP_ADDR",
+            "8080",
+            "must be an IP address and a port, such as 127.0.0.1:8080",
+        ),
+        ("--roles", "ROLES", "api,cook", "must be api, worker or api,worker"),
+        ("--roles", "ROLES", "", "must be api, worker or api,worker"),
+        ("--seed-demo", "SEED_DEMO", "maybe", "must be true or false"),
+        (
+            "--auth-mode",
+            "AUTH_MODE",
+            "jwt",
+            "this build cannot check bearer tokens yet; use trusted",
+        ),
+        ("--auth-mode", "AUTH_MODE", "none", "must be trusted"),
+        ("--log-format", "LOG_FORMAT", "xml", "must be pretty or json"),
+        (
+            "--rust-log",
+            "RUST_LOG",
+            "a=b=c",
+            "must be log levels, such as info or warn,concert_app=debug",
+        ),
+        (
+            "--kafka-group",
+            "KAFKA_GROUP",
+            "a b",
+            "must be 1 to 100 letters, digits, dots, dashes or underscores",
+        ),
+        (
+            "--database-url",
+            "DATABASE_URL",
+            "sqlite::memory:",
+            "must be sqlite:PATH, such as sqlite:var/concert.db",
+        ),
+    ] {
+        let sentence = refusal(&[&format!("{flag}={value}")]);
+        assert_eq!(sentence, format!("{variable} is {value:?}, but {allowed}"));
+    }
+}
+
+#[test]
+fn a_password_is_not_repeated() {
+    assert_eq!(
+        refusal(&["--database-url=mysql://root:secret@db:3306/concert"]),
+        "DATABASE_URL is \"mysql://...@db:3306/concert\", but this build has the embedded engine \
+         only; use sqlite:PATH"
+    );
+}
+
+#[test]
+fn engines_that_are_not_in_this_build_are_refused() {
+    let config = parsed(&["--redis-url=redis://:secret@cache:6379"]).unwrap();
+    assert_eq!(
+        config.check_engines().unwrap_err().to_string(),
+        "REDIS_URL is \"redis://...@cache:6379\", but this build has the embedded engine only; \
+         leave it unset"
+    );
+    assert!(parsed(&["--kafka-brokers=a:9092"]).unwrap().check_engines().is_err());
+    // Compose files write "unset" as an empty variable.
+    assert!(parsed(&["--redis-url=", "--kafka-brokers="]).unwrap().check_engines().is_ok());
+}
+
+#[test]
+fn callers_are_believed_on_loopback_only_unless_told_otherwise() {
+    assert_eq!(parsed(&["--http-addr=[::1]:0"]).unwrap().auth(), Ok(AuthMode::Trusted));
+    for flags in [
+        &["--http-addr=0.0.0.0:80"][..],
+        &["--http-addr=0.0.0.0:80", "--auth-mode=trusted"],
+        &["--http-addr=0.0.0.0:80", "--auth-trusted-anywhere"],
+    ] {
+        let sentence = parsed(flags).unwrap().auth().unwrap_err().to_string();
+        assert!(sentence.starts_with("AUTH_MODE is"), "{sentence}");
+        assert!(sentence.contains("AUTH_TRUSTED_ANYWHERE=true"), "{sentence}");
+    }
+    let told = ["--http-addr=0.0.0.0:80", "--auth-mode=trusted", "--auth-trusted-anywhere=true"];
+    assert_eq!(parsed(&told).unwrap().auth(), Ok(AuthMode::Trusted));
+}
+
+#[test]
+fn a_broken_env_file_is_one_sentence_and_a_missing_one_is_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(".env");
+    assert_eq!(load_env_file_at(&path), Ok(()));
+    std::fs::write(&path, "# fine\nthis is no assignment\n").unwrap();
+    let sentence = load_env_file_at(&path).unwrap_err().to_string();
+    assert!(sentence.contains("this is no assignment"), "{sentence}");
+    assert!(sentence.contains("NAME=value"), "{sentence}");
+}

@@ -1,0 +1,40 @@
+//! What every request handler shares.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use concert_domain::Ports;
+use concert_domain::ports::Services;
+use metrics_exporter_prometheus::PrometheusHandle;
+
+use crate::config::AuthMode;
+
+/// Shared by every handler of one application.
+pub struct AppState {
+    /// The use cases.
+    pub services: Services,
+    /// The ports themselves, for probes and operator commands.
+    pub ports: Ports,
+    /// How callers say who they are.
+    pub auth: AuthMode,
+    /// Whether new work is welcome.
+    pub readiness: Readiness,
+    /// Renders `/metrics`.
+    pub metrics: PrometheusHandle,
+}
+
+/// Whether this process takes new work: not before it has started, not while it stops.
+#[derive(Clone, Default)]
+pub struct Readiness(Arc<AtomicBool>);
+
+impl Readiness {
+    /// New work is welcome, or not any more.
+    pub fn set(&self, ready: bool) {
+        self.0.store(ready, Ordering::Release);
+    }
+
+    /// Is new work welcome?
+    pub fn get(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}

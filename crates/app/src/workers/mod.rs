@@ -1,0 +1,44 @@
+//! What runs beside the requests: small steps, repeated until told to stop.
+//!
+//! Every step is atomic in the store and harmless in parallel, so any number of instances may run
+//! the same workers.
+
+mod admission;
+mod consumer;
+mod housekeeping;
+mod reconciler;
+mod relay;
+mod supervisor;
+mod sweeper;
+
+use concert_domain::Ports;
+use concert_domain::ports::Services;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::composition::instance_name;
+use crate::config::Config;
+pub use supervisor::Worker;
+use supervisor::supervise;
+
+/// Starts every worker of this process; each ends soon after the token is cancelled.
+pub fn start(
+    config: &Config,
+    ports: &Ports,
+    services: &Services,
+    stop: &CancellationToken,
+    tasks: &TaskTracker,
+) {
+    let owner = instance_name();
+    let workers: [(Box<dyn Worker>, _); 6] = [
+        (Box::new(admission::Admission(services.queue.clone())), config.queue_tick),
+        (Box::new(sweeper::Sweeper(services.reservations.clone())), config.sweep_interval),
+        (Box::new(relay::relay(ports, &owner)), config.relay_interval),
+        (Box::new(consumer::consumer(config, ports, services, &owner)), config.consume_interval),
+        (Box::new(housekeeping::Housekeeping::new(ports, services)), config.housekeeping_interval),
+        (Box::new(reconciler::Reconciler(services.points.clone())), config.reconcile_interval),
+    ];
+    for (worker, interval) in workers {
+        tasks.spawn(supervise(worker, interval, stop.clone()));
+    }
+}

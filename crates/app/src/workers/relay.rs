@@ -1,0 +1,27 @@
+use async_trait::async_trait;
+use concert_domain::event::Relay;
+use concert_domain::{Ports, Result};
+
+use super::Worker;
+
+pub(super) fn relay(ports: &Ports, owner: &str) -> Relay {
+    Relay::new(ports.outbox.clone(), ports.log.clone(), owner.to_owned())
+}
+
+/// Takes recorded events to the event log.
+#[async_trait]
+impl Worker for Relay {
+    fn name(&self) -> &'static str {
+        "relay"
+    }
+
+    async fn step(&self) -> Result<bool> {
+        let published = Relay::step(self).await?;
+        metrics::counter!("concert_events_published_total").increment(published.into());
+        Ok(published > 0)
+    }
+
+    async fn stop(&self) -> Result<()> {
+        Relay::stop(self).await
+    }
+}
