@@ -6,8 +6,10 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 use concert_domain::{Error, FieldError};
-use serde::Serialize;
-use utoipa::ToSchema;
+use serde::{Serialize, Serializer};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 /// What a handler answers.
 pub type ApiResult<T> = Result<T, ApiError>;
@@ -18,11 +20,10 @@ pub const PROBLEM_JSON: &str = "application/problem+json";
 macro_rules! error_codes {
     ($($variant:ident $name:literal $status:ident $title:literal)*) => {
         /// The stable name of a refusal; clients branch on it.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         pub enum ErrorCode {
             $(
                 #[doc = $title]
-                #[serde(rename = $name)]
                 $variant,
             )*
         }
@@ -117,6 +118,24 @@ impl ErrorCode {
         }
     }
 }
+
+impl Serialize for ErrorCode {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl PartialSchema for ErrorCode {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some("The stable name of a refusal; clients branch on it."))
+            .enum_values(Some(Self::ALL.iter().map(|code| code.as_str())))
+            .into()
+    }
+}
+
+impl ToSchema for ErrorCode {}
 
 /// A refusal as clients read it (RFC 9457).
 #[derive(Debug, Serialize, ToSchema)]
@@ -302,13 +321,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_code_is_written_as_it_is_named() {
+    fn a_code_is_written_as_its_variant_is_named() {
         for code in ErrorCode::ALL {
-            let written = serde_json::to_value(code).unwrap();
-            assert_eq!(written, code.as_str());
+            let slug = code.as_str().to_lowercase().replace('_', "-");
+            let variant = format!("{code:?}").to_lowercase();
+            assert_eq!(slug.replace('-', ""), variant);
+            assert_eq!(code.type_uri(), format!("/problems/{slug}"));
             assert!(code.status().is_client_error() || code.status().is_server_error());
         }
-        assert_eq!(ErrorCode::SeatNotAvailable.type_uri(), "/problems/seat-not-available");
     }
 
     #[test]

@@ -30,11 +30,11 @@ pub(super) fn configure(cfg: &mut ServiceConfig<'_>) {
 }
 
 /// A wish to pay.
-#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct PayBody {
     /// Who; the owner of the queue token if absent.
-    #[serde(default, deserialize_with = "given", skip_serializing)]
+    #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<Id>, nullable = false)]
     user_id: Option<UserId>,
     /// What for.
@@ -115,7 +115,7 @@ async fn pay(
     let token = queue_token(&request)?;
     let (body, key) = read_admitted::<PayBody>(queue, &token, &request, &body).await?;
     let user = caller.user_or_token_owner(body.user_id, queue, &token).await?;
-    let claim = claim(&request, "POST /payments", key, user, &body)?;
+    let claim = claim(&request, "POST /payments", key, user, &body.reservation_id)?;
     let wish = PayRequest { user, token, reservation: body.reservation_id, claim };
     let paid = state.services.payments.pay(wish).await?;
     Ok(applied(paid, |payment| {

@@ -26,11 +26,11 @@ pub(super) fn configure(cfg: &mut ServiceConfig<'_>) {
 }
 
 /// A wish to buy points.
-#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct ChargeBody {
     /// Whose points.
-    #[serde(default, deserialize_with = "given", skip_serializing)]
+    #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<Id>, nullable = false)]
     user_id: Option<UserId>,
     /// How many: at least 100; the balance never exceeds 1,000,000.
@@ -158,9 +158,9 @@ async fn charge_points(
     let body: ChargeBody = body.json()?;
     let key = idempotency_key(&request)?;
     let user = caller.user_or_self(body.user_id)?;
-    let claim = claim(&request, "PATCH /points/charge", key, user, &body)?;
     let detail = body.payment_detail.map(PaymentDetail::try_from).transpose()?;
     let (amount, method) = (body.amount, body.payment_method);
+    let claim = claim(&request, "PATCH /points/charge", key, user, &(amount, method, &detail))?;
     let wish = ChargeRequest { user, amount, method, detail, claim };
     let charged = state.services.points.charge(wish).await?;
     Ok(applied(charged, |charged| HttpResponse::Ok().json(ChargedView::from(charged))))

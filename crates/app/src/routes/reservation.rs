@@ -31,11 +31,11 @@ pub(super) fn configure(cfg: &mut ServiceConfig<'_>) {
 }
 
 /// A wish to hold a seat.
-#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct HoldBody {
     /// Who; the owner of the queue token if absent.
-    #[serde(default, deserialize_with = "given", skip_serializing)]
+    #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<Id>, nullable = false)]
     user_id: Option<UserId>,
     /// The schedule of the seat.
@@ -130,8 +130,8 @@ async fn hold_seat(
     let token = queue_token(&request)?;
     let (body, key) = read_admitted::<HoldBody>(queue, &token, &request, &body).await?;
     let user = caller.user_or_token_owner(body.user_id, queue, &token).await?;
-    let claim = claim(&request, "POST /reservations", key, user, &body)?;
     let (schedule, seat) = (body.schedule_id, body.seat_id);
+    let claim = claim(&request, "POST /reservations", key, user, &(schedule, seat))?;
     let wish = HoldRequest { user, token, schedule, seat, claim };
     let held = state.services.reservations.hold(wish).await?;
     Ok(applied(held, |reservation| {
