@@ -46,9 +46,12 @@ pub(crate) struct Tx<'c> {
 #[derive(Clone)]
 pub struct Sqlite {
     path: PathBuf,
-    writer: Sender<Job<Box<dyn FnOnce(bool) + Send>>>,
+    writer: Sender<Job<Verdict>>,
     readers: Sender<Job<()>>,
 }
+
+/// Tells the caller of a write how it went, once it is known whether the commit did.
+type Verdict = Box<dyn FnOnce(bool) + Send>;
 
 /// Work for a thread, and when it was handed in. A write answers only when told how the commit
 /// went; a read answers by itself.
@@ -114,7 +117,7 @@ impl Sqlite {
         F: FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
     {
         let (answer, answered) = oneshot::channel();
-        let work = move |tx: &mut Tx<'_>| -> Box<dyn FnOnce(bool) + Send> {
+        let work = move |tx: &mut Tx<'_>| -> Verdict {
             let result = in_savepoint(tx, job);
             Box::new(move |committed| {
                 let result = if committed { result } else { Err(unavailable()) };
@@ -194,7 +197,7 @@ pub(crate) fn in_savepoint<T>(
 fn write_loop(
     mut conn: SqliteConnection,
     path: &Path,
-    jobs: &Receiver<Job<Box<dyn FnOnce(bool) + Send>>>,
+    jobs: &Receiver<Job<Verdict>>,
     clock: &dyn Clock,
 ) {
     while let Ok(first) = jobs.recv() {
@@ -212,7 +215,7 @@ fn write_loop(
 /// without an answer reads as unavailable at its caller.
 fn commit_together(
     conn: &mut SqliteConnection,
-    jobs: impl Iterator<Item = Job<Box<dyn FnOnce(bool) + Send>>>,
+    jobs: impl Iterator<Item = Job<Verdict>>,
     clock: &dyn Clock,
 ) -> Result<()> {
     sql("BEGIN IMMEDIATE").run(conn)?;
