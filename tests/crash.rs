@@ -33,7 +33,7 @@ struct Sent {
 
 impl Sent {
     fn call(&self, client: &Client) -> Call {
-        let buyer = Buyer { token: self.token.clone(), ..client.buyer(self.user) };
+        let buyer = client.buyer(self.user).with_token(&self.token);
         match self.request {
             Request::Charge => buyer.charge(PRICE),
             Request::Hold { schedule, seat } => buyer.hold(schedule, seat),
@@ -147,7 +147,7 @@ async fn assert_requests(diary: &Diary, client: &Client) {
 async fn assert_line(diary: &Diary, client: &Client) {
     let line = diary.line.lock().unwrap().clone();
     for (place, buyer) in (1..).zip(line) {
-        let buyer = Buyer { token: buyer.token, ..client.buyer(buyer.user) };
+        let buyer = client.buyer(buyer.user).with_token(&buyer.token);
         assert_eq!(buyer.rank().await, place, "user {} lost the place", buyer.user);
     }
 }

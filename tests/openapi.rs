@@ -138,15 +138,41 @@ fn what_a_client_must_know_is_in_the_document() {
 
 /// The stable error codes of the contract.
 const CODES: &[&str] = &[
-    "INVALID_INPUT", "MISSING_HEADER", "UNAUTHENTICATED", "TOKEN_NOT_FOUND", "TOKEN_NOT_ACTIVE",
-    "TOKEN_EXPIRED", "INSUFFICIENT_POINTS", "PAYMENT_DECLINED", "FORBIDDEN", "TOKEN_MISMATCH",
-    "RESERVATION_NOT_OPEN", "CONCERT_NOT_FOUND", "SCHEDULE_NOT_FOUND", "SEAT_NOT_FOUND",
-    "RESERVATION_NOT_FOUND", "PAYMENT_NOT_FOUND", "USER_NOT_FOUND", "ROUTE_NOT_FOUND",
-    "METHOD_NOT_ALLOWED", "PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE", "SEAT_NOT_AVAILABLE",
-    "CONCURRENCY_CONFLICT", "RESERVATION_NOT_PENDING", "REFUND_NOT_ALLOWED",
-    "IDEMPOTENCY_IN_PROGRESS", "POINT_LIMIT_EXCEEDED", "QUEUE_CLOSED", "RESERVATION_EXPIRED",
-    "IDEMPOTENCY_KEY_REUSED", "TOO_MANY_REQUESTS", "PAYMENT_GATEWAY_ERROR", "SERVICE_UNAVAILABLE",
-    "PAYMENT_GATEWAY_TIMEOUT", "INTERNAL",
+    "INVALID_INPUT",
+    "MISSING_HEADER",
+    "UNAUTHENTICATED",
+    "TOKEN_NOT_FOUND",
+    "TOKEN_NOT_ACTIVE",
+    "TOKEN_EXPIRED",
+    "INSUFFICIENT_POINTS",
+    "PAYMENT_DECLINED",
+    "FORBIDDEN",
+    "TOKEN_MISMATCH",
+    "RESERVATION_NOT_OPEN",
+    "CONCERT_NOT_FOUND",
+    "SCHEDULE_NOT_FOUND",
+    "SEAT_NOT_FOUND",
+    "RESERVATION_NOT_FOUND",
+    "PAYMENT_NOT_FOUND",
+    "USER_NOT_FOUND",
+    "ROUTE_NOT_FOUND",
+    "METHOD_NOT_ALLOWED",
+    "PAYLOAD_TOO_LARGE",
+    "UNSUPPORTED_MEDIA_TYPE",
+    "SEAT_NOT_AVAILABLE",
+    "CONCURRENCY_CONFLICT",
+    "RESERVATION_NOT_PENDING",
+    "REFUND_NOT_ALLOWED",
+    "IDEMPOTENCY_IN_PROGRESS",
+    "POINT_LIMIT_EXCEEDED",
+    "QUEUE_CLOSED",
+    "RESERVATION_EXPIRED",
+    "IDEMPOTENCY_KEY_REUSED",
+    "TOO_MANY_REQUESTS",
+    "PAYMENT_GATEWAY_ERROR",
+    "SERVICE_UNAVAILABLE",
+    "PAYMENT_GATEWAY_TIMEOUT",
+    "INTERNAL",
 ];
 
 /// The judge of all other tests must itself tell right from wrong.
@@ -157,7 +183,8 @@ fn an_answer_that_differs_from_the_document_is_caught() {
         "required": ["id"],
         "properties": { "id": { "type": "integer" } },
     });
-    let content = json!({ "application/json": { "schema": { "$ref": "#/components/schemas/Pet" } } });
+    let content =
+        json!({ "application/json": { "schema": { "$ref": "#/components/schemas/Pet" } } });
     let contract = Contract::new(json!({
         "components": { "schemas": { "Pet": pet } },
         "paths": { "/pets/{id}": { "get": { "responses": {

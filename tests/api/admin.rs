@@ -128,9 +128,7 @@ async fn seats_are_created_all_or_none() {
     let overlapping = json!({ "ranges": [{ "from": 2, "to": 9, "price": 1 }] });
     app.post(&path).json(overlapping).await.refused(409, "CONCURRENCY_CONFLICT");
     assert_eq!(app.seat_ids(show.concert, show.schedule).await.len(), 2);
-    let range = |from: Value, to: Value, price: Value| {
-        json!({ "ranges": [{ "from": from, "to": to, "price": price }] })
-    };
+    let range = |from: Value, to: Value, price: Value| json!({ "ranges": [{ "from": from, "to": to, "price": price }] });
     for bad in [
         json!({ "ranges": [] }),
         range(json!(0), json!(5), json!(1)),

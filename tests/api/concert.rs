@@ -119,9 +119,7 @@ async fn seats_show_number_price_and_state_and_can_be_filtered() {
     buyer.held(show.schedule, show.seats[1]).await;
 
     let all = buyer.seats(show.schedule).await.ok(200);
-    let seat = |number: usize, status: &str| {
-        json!({ "id": show.seats[number - 1], "number": number, "status": status, "price": PRICE })
-    };
+    let seat = |number: usize, status: &str| json!({ "id": show.seats[number - 1], "number": number, "status": status, "price": PRICE });
     let expected = [seat(1, "AVAILABLE"), seat(2, "TEMP_RESERVED"), seat(3, "RESERVED")];
     assert_eq!(all, json!({ "scheduleId": show.schedule, "seats": expected }));
 

@@ -12,8 +12,8 @@ use crate::start;
 /// Every route that takes a JSON body and no queue token.
 fn with_bodies(app: &TestApp) -> [Call; 10] {
     [
-        app.post("/queue/tokens"),
-        app.patch("/points/charge"),
+        app.post("/queue/tokens").user(1),
+        app.patch("/points/charge").user(1),
         app.post("/users"),
         app.post("/admin/concerts"),
         app.patch("/admin/concerts/1"),
@@ -29,8 +29,15 @@ fn with_bodies(app: &TestApp) -> [Call; 10] {
 async fn a_body_that_is_no_json_object_is_refused_on_every_route() {
     let app = start().await;
     let malformed: [&[u8]; 9] = [
-        b"", b"{", b"{\"a\":}", b"nonsense", b"[]", b"null", b"{\"title\":\"\xff\xfe\"}",
-        b"{} {}", b"\x00\x01",
+        b"",
+        b"{",
+        b"{\"a\":}",
+        b"nonsense",
+        b"[]",
+        b"null",
+        b"{\"title\":\"\xff\xfe\"}",
+        b"{} {}",
+        b"\x00\x01",
     ];
     for body in malformed {
         for call in with_bodies(&app) {

@@ -54,7 +54,7 @@ async fn a_replay_answers_after_the_token_has_ended_and_the_state_has_moved_on()
     let again = hold().await;
     assert!(again.replayed());
     assert_eq!(again.ok(201), held);
-    let forgetful = Buyer { token: "f".repeat(32), ..buyer.clone() };
+    let forgetful = buyer.clone().with_token(&"f".repeat(32));
     let again = pay(&forgetful).await;
     assert!(again.replayed(), "the token is no part of what makes a request the same");
     assert_eq!(again.ok(201), paid);

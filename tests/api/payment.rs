@@ -101,7 +101,7 @@ async fn a_payment_needs_the_owner_and_a_token_of_the_concert() {
     let stranger = app.buyer(2).rich(PRICE).await.admitted(show.concert).await;
     stranger.pay(reservation).await.refused(404, "RESERVATION_NOT_FOUND");
     stranger.pay(reservation + 9_999).await.refused(404, "RESERVATION_NOT_FOUND");
-    let thief = concert_tests::Buyer { user: 2, ..buyer.clone() };
+    let thief = app.buyer(2).with_token(&buyer.token);
     thief.pay(reservation).await.refused(403, "TOKEN_MISMATCH");
     let elsewhere = buyer.clone().admitted(other.concert).await;
     elsewhere.pay(reservation).await.refused(403, "TOKEN_MISMATCH");

@@ -79,8 +79,18 @@ async fn an_amount_that_is_none_is_refused() {
     let buyer = app.buyer(1);
     let huge: Value = serde_json::from_str("1000000000000000000000000000000").unwrap();
     for amount in [
-        json!(0), json!(99), json!(-100), json!(1_000_001), json!(i64::MAX), json!(u64::MAX), huge,
-        json!(100.5), json!("100"), json!(null), json!(true), json!([100]),
+        json!(0),
+        json!(99),
+        json!(-100),
+        json!(1_000_001),
+        json!(i64::MAX),
+        json!(u64::MAX),
+        huge,
+        json!(100.5),
+        json!("100"),
+        json!(null),
+        json!(true),
+        json!([100]),
     ] {
         let body = json!({ "userId": 1, "amount": amount, "paymentMethod": "CARD" });
         app.patch("/points/charge").json(body).await.names("amount");

@@ -61,8 +61,7 @@ async fn no_more_are_active_than_the_limit_and_the_rest_wait_in_order() {
         seen.push((buyer.standing().await, buyer.rank().await));
     }
     let (active, waiting) = ("ACTIVE".to_owned(), "WAITING".to_owned());
-    let expected =
-        [(&active, 0), (&active, 0), (&waiting, 1), (&waiting, 2), (&waiting, 3)];
+    let expected = [(&active, 0), (&active, 0), (&waiting, 1), (&waiting, 2), (&waiting, 3)];
     assert_eq!(seen, expected.map(|(status, rank)| (status.clone(), rank)));
 }
 

@@ -72,7 +72,7 @@ async fn a_token_is_good_for_its_user_its_concert_and_seats_of_the_schedule() {
     let app = start().await;
     let (show, other) = (app.show(1).await, app.show(1).await);
     let buyer = app.buyer(1).admitted(show.concert).await;
-    let thief = concert_tests::Buyer { user: 2, ..buyer.clone() };
+    let thief = app.buyer(2).with_token(&buyer.token);
     thief.hold(show.schedule, show.seats[0]).await.refused(403, "TOKEN_MISMATCH");
     buyer.hold(other.schedule, other.seats[0]).await.refused(403, "TOKEN_MISMATCH");
     buyer.hold(show.schedule, other.seats[0]).await.refused(404, "SEAT_NOT_FOUND");

@@ -51,7 +51,7 @@ impl TestApp {
                 .build()
                 .expect("a runtime");
             runtime.block_on(async {
-                let app = Application::build(config, ports).expect("the service starts");
+                let app = Application::build(config, ports).await.expect("the service starts");
                 started.send(app.addr()).ok();
                 let stopped = async { drop(stopped.await) };
                 app.run_until_stopped(stopped).await.expect("the service stops in order");

@@ -17,11 +17,15 @@ impl Buyer {
         Self { client: client.clone(), user, token: String::new() }
     }
 
+    /// With a token that was given elsewhere.
+    pub fn with_token(mut self, token: &str) -> Self {
+        token.clone_into(&mut self.token);
+        self
+    }
+
     /// The request that joins a queue.
     pub fn joining(&self, concert: i64) -> Call {
-        self.client
-            .post("/queue/tokens")
-            .json(json!({ "userId": self.user, "concertId": concert }))
+        self.client.post("/queue/tokens").json(json!({ "userId": self.user, "concertId": concert }))
     }
 
     /// Joins, wherever that leads.

@@ -14,7 +14,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 fn binary() -> PathBuf {
     let own = std::env::current_exe().expect("a test knows its own file");
     let path = own.ancestors().nth(2).expect("a profile folder").join("concert");
-    assert!(path.is_file(), "{} is missing: run `cargo build -p concert-app` first", path.display());
+    assert!(
+        path.is_file(),
+        "{} is missing: run `cargo build -p concert-app` first",
+        path.display()
+    );
     path
 }
 
