@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 made=$(mktemp -d)
 trap 'rm -rf "$made"' EXIT
 
-cargo build --quiet --locked -p concert-app --bin concert -p concert-docgen
+cargo build --quiet --locked -p concert-app -p concert-docgen --bin concert --bin concert-docgen
 bin="${CARGO_TARGET_DIR:-target}/debug"
 "$bin/concert" openapi | "$bin/concert-docgen" api >"$made/API.md"
 "$bin/concert-docgen" erd migrations/sqlite >"$made/ERD.md"

@@ -20,39 +20,25 @@ pub fn markdown(api: &Value) -> Result<String> {
     if !about.is_empty() {
         write!(out, "{about}\n\n")?;
     }
-    let mut tag = None;
-    for (name, path, method, operation) in operations(api)? {
-        if tag.replace(name) != Some(name) {
-            write!(out, "## {name}\n\n")?;
+    for tag in api["tags"].as_array().context("the OpenAPI document has no tags")? {
+        let name = text(&tag["name"]);
+        write!(out, "## {name}\n\n{}.\n\n", text(&tag["description"]))?;
+        for (path, item) in object(&api["paths"])? {
+            for method in METHODS {
+                match item.get(method) {
+                    Some(operation) if text(&operation["tags"][0]) == name => {
+                        draw_operation(&mut out, path, method, operation)?;
+                    }
+                    _ => {}
+                }
+            }
         }
-        draw_operation(&mut out, path, method, operation)?;
     }
     write!(out, "## Schemas\n\n")?;
     for (name, schema) in object(&api["components"]["schemas"])? {
         draw_schema(&mut out, name, schema)?;
     }
     Ok(out.trim_end().to_owned() + "\n")
-}
-
-/// All operations: grouped by their first tag in the order of its first appearance.
-fn operations(api: &Value) -> Result<Vec<(&str, &str, &str, &Value)>> {
-    let mut found = Vec::new();
-    for (path, item) in object(&api["paths"])? {
-        for method in METHODS {
-            if let Some(operation) = item.get(method) {
-                let tag = operation["tags"][0].as_str().unwrap_or("Other");
-                found.push((tag, path.as_str(), method, operation));
-            }
-        }
-    }
-    let mut order: Vec<&str> = Vec::new();
-    for (tag, ..) in &found {
-        if !order.contains(tag) {
-            order.push(tag);
-        }
-    }
-    found.sort_by_key(|(tag, ..)| order.iter().position(|name| name == tag));
-    Ok(found)
 }
 
 fn draw_operation(out: &mut String, path: &str, method: &str, operation: &Value) -> Result<()> {
@@ -82,10 +68,29 @@ fn draw_operation(out: &mut String, path: &str, method: &str, operation: &Value)
     if let Some(schema) = content(&operation["requestBody"]) {
         write!(out, "Body: {}\n\n", kind(schema))?;
     }
-    out.push_str("| Status | Body | |\n|---|---|---|\n");
-    for (status, response) in object(&operation["responses"])? {
-        let body = content(response).map_or_else(|| "none".to_owned(), kind);
-        writeln!(out, "| {status} | {body} | {} |", cell(&response["description"]))?;
+    draw_answers(out, object(&operation["responses"])?)
+}
+
+/// What is answered when it works, one row each; refusals are all of one shape, so a line is enough.
+fn draw_answers(out: &mut String, answers: &Map<String, Value>) -> Result<()> {
+    let (refusals, good): (Vec<_>, Vec<_>) =
+        answers.iter().partition(|(status, _)| status.as_str() >= "400");
+    out.push_str("| Status | Body | Headers | |\n|---|---|---|---|\n");
+    for (status, answer) in good {
+        let body = content(answer).map_or_else(|| "none".to_owned(), kind);
+        let headers: Vec<_> = answer["headers"]
+            .as_object()
+            .map(|headers| headers.keys().map(|name| format!("`{name}`")).collect())
+            .unwrap_or_default();
+        let about = cell(&answer["description"]);
+        writeln!(out, "| {status} | {body} | {} | {about} |", headers.join(", "))?;
+    }
+    if !refusals.is_empty() {
+        let refusals: Vec<_> = refusals
+            .iter()
+            .map(|(status, answer)| format!("{status} {}", cell(&answer["description"])))
+            .collect();
+        write!(out, "\nRefusals: {}.\n", refusals.join("; "))?;
     }
     out.push('\n');
     Ok(())
@@ -189,6 +194,7 @@ mod tests {
     fn an_operation_shows_its_parameters_body_and_answers() {
         let api = serde_json::json!({
             "info": { "title": "Seats" },
+            "tags": [{ "name": "Seat", "description": "What is sold" }],
             "paths": { "/seats/{id}": { "patch": {
                 "tags": ["Seat"],
                 "summary": "Edits",
@@ -196,7 +202,11 @@ mod tests {
                     "description": "Which | one", "schema": { "type": "integer", "minimum": 1 } }],
                 "requestBody": { "content": { "application/json":
                     { "schema": { "$ref": "#/components/schemas/SeatPatch" } } } },
-                "responses": { "204": { "description": "Done" } },
+                "responses": {
+                    "204": { "description": "Done", "headers": { "ETag": {} } },
+                    "404": { "description": "`SEAT_NOT_FOUND`" },
+                    "409": { "description": "`SEAT_NOT_AVAILABLE`" },
+                },
             } } },
             "components": { "schemas": { "SeatPatch": { "required": ["price"], "properties": {
                 "price": { "type": "integer", "format": "int64" },
@@ -205,10 +215,11 @@ mod tests {
         });
         let text = markdown(&api).unwrap();
         for line in [
-            "## Seat\n\n### `PATCH /seats/{id}`",
+            "## Seat\n\nWhat is sold.\n\n### `PATCH /seats/{id}`",
             "| `id` | path | integer, from 1 | Which \\| one |",
             "Body: [SeatPatch](#seatpatch)",
-            "| 204 | none | Done |",
+            "| 204 | none | `ETag` | Done |",
+            "Refusals: 404 `SEAT_NOT_FOUND`; 409 `SEAT_NOT_AVAILABLE`.",
             "| `price` | integer (int64) |  |",
             "| `tags` (optional) | array of `A`, `B` |  |",
         ] {
