@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_ENCODING, LOCATION};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_ENCODING};
 use actix_web::{HttpRequest, HttpResponse, get, guard, web};
 use concert_domain::Error;
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -12,7 +12,7 @@ use crate::error::{ApiError, ApiResult, ErrorCode};
 use crate::openapi;
 
 pub(super) fn configure(cfg: &mut ServiceConfig<'_>) {
-    cfg.service(openapi_document).service(open_explorer);
+    cfg.service(openapi_document).service(explorer);
     let files = web::resource("/docs/{file:.*}").guard(guard::Get()).to(explorer_file);
     cfg.map(|cfg| cfg.service(files));
 }
@@ -30,18 +30,28 @@ async fn openapi_document() -> HttpResponse {
     HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-cache")).json(openapi::document())
 }
 
-/// Open the explorer of this document.
+/// The explorer of this document.
 #[utoipa::path(
     tag = "operations",
-    responses((status = 308, description = "The explorer lies at `/docs/`")),
+    responses((status = 200, description = "The page", body = String, content_type = "text/html")),
 )]
 #[get("/docs")]
-async fn open_explorer() -> HttpResponse {
-    HttpResponse::PermanentRedirect().insert_header((LOCATION, "/docs/")).finish()
+async fn explorer() -> HttpResponse {
+    explorer_page()
+}
+
+fn explorer_page() -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type("text/html; charset=utf-8")
+        .insert_header((CACHE_CONTROL, "no-cache"))
+        .body(include_str!("explorer.html"))
 }
 
 async fn explorer_file(request: HttpRequest) -> ApiResult<HttpResponse> {
     let name = request.match_info().get("file").unwrap_or_default();
+    if name.is_empty() {
+        return Ok(explorer_page());
+    }
     let file = utoipa_swagger_ui::serve(name, EXPLORER.clone())
         .map_err(|error| Error::bug(error.to_string()))?
         .ok_or_else(|| ApiError::new(ErrorCode::RouteNotFound, "the explorer has no such file"))?;
