@@ -9,7 +9,7 @@ use actix_web::web::Bytes;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use futures::future::{FutureExt, LocalBoxFuture};
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{DeserializeOwned, MapAccess, Visitor};
+use serde::de::{DeserializeOwned, IntoDeserializer, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::error::Category;
 
@@ -19,6 +19,8 @@ use crate::error::{ApiError, ApiResult, ErrorCode};
 const DEFAULT_LIMIT: usize = 64 * 1024;
 /// The largest body that describes seats, in bytes.
 pub const SEAT_FILE_LIMIT: usize = 4 * 1024 * 1024;
+/// How deep arrays and objects may lie in one another.
+const MAX_DEPTH: usize = 128;
 /// How much of a parser's message is passed on; it may quote the client's own text at length.
 const MAX_MESSAGE: usize = 200;
 
@@ -87,14 +89,37 @@ fn too_large(limit: usize) -> ApiError {
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> ApiResult<T> {
-    // The parser skips over members that nobody asks for without looking at their characters.
+    // The parser skips over members that nobody asks for without looking at their characters or
+    // their depth.
     let text =
         std::str::from_utf8(bytes).map_err(|_| ApiError::invalid("body", "must be UTF-8"))?;
+    if depth(text) > MAX_DEPTH {
+        let message = format!("must not be nested deeper than {MAX_DEPTH}");
+        return Err(ApiError::invalid("body", message));
+    }
     let mut json = serde_json::Deserializer::from_str(text);
     let object: Object<T> = serde_path_to_error::deserialize(&mut json)
         .map_err(|error| explain(&error.path().to_string(), error.inner()))?;
     json.end().map_err(|error| explain(".", &error))?;
     Ok(object.0)
+}
+
+/// How deep a JSON text is nested.
+fn depth(json: &str) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    let (mut quoted, mut escaped) = (false, false);
+    for byte in json.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = quoted,
+            b'"' => quoted = !quoted,
+            b'[' | b'{' if !quoted => depth += 1,
+            b']' | b'}' if !quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
 }
 
 /// Names the member that a parser stumbled over.
@@ -150,6 +175,18 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     }
 }
 
+/// One of the names that a unit-only enum has. Without this, the parser would call a number in its
+/// place malformed JSON and name no member, and would take an object for a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Named<T>(pub T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Named<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        T::deserialize(name.into_deserializer()).map(Self)
+    }
+}
+
 /// For a member that may be absent and must not be null.
 pub fn given<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
 where
@@ -193,6 +230,7 @@ impl<const MAX: u32> TryFrom<i64> for Bounded<MAX> {
 mod tests {
     use actix_web::http::header::CONTENT_TYPE;
     use actix_web::test::TestRequest;
+    use concert_domain::queue::Mode;
     use concert_domain::{SeatId, Timestamp};
 
     use super::*;
@@ -207,6 +245,8 @@ mod tests {
         at: Option<Timestamp>,
         #[serde(default)]
         parts: Vec<Object<Part>>,
+        #[serde(default, deserialize_with = "given")]
+        mode: Option<Named<Mode>>,
     }
 
     #[derive(Debug, PartialEq, Deserialize)]
@@ -231,6 +271,9 @@ mod tests {
             (r#"{"seatId":1,"seatId":1}"#, "seatId"),
             (r#"{"seatId":1,"at":"tomorrow"}"#, "at"),
             (r#"{"seatId":1,"at":null}"#, "at"),
+            (r#"{"seatId":1,"mode":"open"}"#, "mode"),
+            (r#"{"seatId":1,"mode":1}"#, "mode"),
+            (r#"{"seatId":1,"mode":{"OPEN":null}}"#, "mode"),
             (r#"{"seatId":1,"parts":[{"from":1},{}]}"#, "parts[1].from"),
             (r#"{"seatId":1,"parts":[{"from":11}]}"#, "parts[0].from"),
             (r#"{"seatId":1,"parts":[[1]]}"#, "parts[0]"),
@@ -246,8 +289,11 @@ mod tests {
 
     #[test]
     fn depth_is_bounded_also_where_nobody_looks() {
-        let deep = format!(r#"{{"seatId":1,"x":{}}}"#, "[".repeat(30_000));
-        assert_eq!(field(&deep), "body");
+        let nested = |n| format!(r#"{{"seatId":1,"x":{}{}}}"#, "[".repeat(n), "]".repeat(n));
+        assert_eq!(field(&nested(MAX_DEPTH)), "body");
+        assert!(parse::<Sample>(nested(MAX_DEPTH - 1).as_bytes()).is_ok());
+        let quoted = format!(r#"{{"seatId":1,"x":"\"{}"}}"#, "[".repeat(1_000));
+        assert!(parse::<Sample>(quoted.as_bytes()).is_ok());
     }
 
     #[test]

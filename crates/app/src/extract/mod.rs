@@ -12,7 +12,7 @@ mod page;
 mod path;
 mod token;
 
-pub use body::{Body, Bounded, Object, SEAT_FILE_LIMIT, given, nullable};
+pub use body::{Body, Bounded, Named, Object, SEAT_FILE_LIMIT, given, nullable};
 pub use caller::{Caller, USER_HEADER};
 pub use idempotency::{KEY_HEADER, claim, idempotency_key};
 pub use page::{PageQuery, query};

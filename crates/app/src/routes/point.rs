@@ -16,8 +16,10 @@ use crate::error::ApiResult;
 use crate::error::ErrorCode::{
     InvalidInput, PaymentDeclined, PaymentGatewayError, PaymentGatewayTimeout, PointLimitExceeded,
 };
-use crate::extract::{Body, Caller, PageQuery, claim, given, idempotency_key, path_id};
-use crate::openapi::{BODY, CALLER, CursorQuery, KEY, KeyHeader, LimitQuery, UserIdPath, refusals};
+use crate::extract::{Body, Caller, Named, PageQuery, claim, given, idempotency_key, path_id};
+use crate::openapi::{
+    BODY, CALLER, CursorQuery, KEY, KeyHeader, LimitQuery, UserHeader, UserIdPath, refusals,
+};
 
 const LEDGER: PageQuery = PageQuery::of("ledger");
 
@@ -29,7 +31,7 @@ pub(super) fn configure(cfg: &mut ServiceConfig<'_>) {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct ChargeBody {
-    /// Whose points.
+    /// Whose points; the caller's if absent.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<Id>, nullable = false)]
     user_id: Option<UserId>,
@@ -38,7 +40,7 @@ struct ChargeBody {
     amount: Won,
     /// How they are bought.
     #[schema(value_type = ChargeMethod)]
-    payment_method: PaymentMethod,
+    payment_method: Named<PaymentMethod>,
     /// The gateway's token for the means of payment; never a card number.
     #[serde(default)]
     #[schema(min_length = 1, max_length = 200, example = "tok_visa")]
@@ -140,7 +142,7 @@ refusals!(ReadRefusals = CALLER, &[InvalidInput]);
 /// Buy points.
 #[utoipa::path(
     tag = "points",
-    params(KeyHeader),
+    params(UserHeader, KeyHeader),
     request_body = ChargeBody,
     responses(
         (status = 200, description = "The points are there", body = ChargedView,
@@ -159,7 +161,7 @@ async fn charge_points(
     let key = idempotency_key(&request)?;
     let user = caller.user_or_self(body.user_id)?;
     let detail = body.payment_detail.map(PaymentDetail::try_from).transpose()?;
-    let (amount, method) = (body.amount, body.payment_method);
+    let (amount, Named(method)) = (body.amount, body.payment_method);
     let claim = claim(&request, "PATCH /points/charge", key, user, &(amount, method, &detail))?;
     let wish = ChargeRequest { user, amount, method, detail, claim };
     let charged = state.services.points.charge(wish).await?;

@@ -13,7 +13,7 @@ use super::{BASE_PATH, State, no_content};
 use crate::error::ErrorCode::{ConcertNotFound, QueueClosed};
 use crate::error::{ApiResult, whole_seconds};
 use crate::extract::{Body, Caller, given, queue_token};
-use crate::openapi::{BODY, CALLER, TOKEN, TokenHeader, refusals};
+use crate::openapi::{BODY, CALLER, TOKEN, TokenHeader, UserHeader, refusals};
 
 pub(super) fn configure(cfg: &mut ServiceConfig<'_>) {
     cfg.service(join_queue).service(queue_status).service(leave_queue);
@@ -23,7 +23,7 @@ pub(super) fn configure(cfg: &mut ServiceConfig<'_>) {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct JoinBody {
-    /// Who.
+    /// Who; the caller if absent.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<Id>, nullable = false)]
     user_id: Option<UserId>,
@@ -98,6 +98,7 @@ refusals!(TokenRefusals = TOKEN);
 /// Take a place in a concert's queue, or find the one that the user has.
 #[utoipa::path(
     tag = "queue",
+    params(UserHeader),
     request_body = JoinBody,
     responses(
         (status = 201, description = "A new place", body = PlaceView,

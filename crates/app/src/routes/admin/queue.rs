@@ -7,7 +7,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::error::ApiResult;
 use crate::error::ErrorCode::{ConcertNotFound, InvalidInput};
-use crate::extract::{Body, Bounded, Caller, given, nullable, path_id};
+use crate::extract::{Body, Bounded, Caller, Named, given, nullable, path_id};
 use crate::openapi::{BODY, CALLER, ConcertIdPath, refusals};
 use crate::routes::State;
 use crate::routes::schema::{Id, QueueMode};
@@ -26,7 +26,7 @@ struct PolicyChange {
     /// The new mode.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<QueueMode>, nullable = false)]
-    mode: Option<Mode>,
+    mode: Option<Named<Mode>>,
     /// The most ACTIVE tokens; null goes back to the service's limit.
     #[serde(default, deserialize_with = "nullable")]
     #[schema(value_type = Option<i64>, minimum = 1, maximum = 1_000_000)]
@@ -40,7 +40,7 @@ struct PolicyChange {
 impl From<PolicyChange> for PolicyPatch {
     fn from(change: PolicyChange) -> Self {
         Self {
-            mode: change.mode,
+            mode: change.mode.map(|Named(mode)| mode),
             active_limit: change.active_limit.map(|limit| limit.map(Count::get)),
             admissions_per_second: change.admissions_per_second.map(|rate| rate.map(Count::get)),
         }
