@@ -46,8 +46,9 @@ deny: ## licences, duplicate crates, sources, yanked crates, advisories
 docs: ## rustdoc of our crates, warnings are errors
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 
-docs-check: ## fail if docs/API.md or docs/ERD.md is not what the code and the migrations say
+docs-check: ## fail if made pages are out of date, or pages and README say what is not so
 	scripts/docs.sh check
+	scripts/readme-walk.sh check
 
 docs-update: ## write docs/API.md and docs/ERD.md anew
 	scripts/docs.sh update
