@@ -152,7 +152,7 @@ stop_server() {
 
 # end_group GROUP STATUS: passes on the signal that ended us, if one did, and lets nobody stay.
 end_group() {
-    local group=$1 deadline=$((SECONDS + 10))
+    local group=$1 deadline=$((SECONDS + 3))
     case $2 in
         129 | 130 | 143) kill "-$(($2 - 128))" -- "-$group" 2>/dev/null || true ;;
         *) deadline=$SECONDS ;;
