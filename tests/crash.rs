@@ -120,7 +120,8 @@ async fn storm(diary: &Diary, service: Service, show: &Show, line: i64) {
 /// and has its one effect now if it had none before.
 async fn assert_requests(diary: &Diary, client: &Client) {
     let mut payments = HashSet::new();
-    for sent in diary.sent.lock().unwrap().clone() {
+    let diary = diary.sent.lock().unwrap().clone();
+    for sent in diary {
         let again = sent.call(client).await;
         let Some(before) = &sent.answer else { continue };
         assert!(again.replayed(), "{:?} of user {}: {again:?}", sent.request, sent.user);

@@ -51,6 +51,8 @@ async fn a_body_nested_without_end_is_refused() {
     let app = start().await;
     let deep = format!("{{\"title\":{}", "[".repeat(20_000));
     app.post("/admin/concerts").raw(deep).await.refused(400, "INVALID_INPUT");
+    let deep = format!("{{\"title\":\"t\",\"x\":{}1{}}}", "[".repeat(900), "]".repeat(900));
+    app.post("/admin/concerts").raw(deep).await.refused(400, "INVALID_INPUT");
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
+use concert_app::Config;
+use concert_app::config::Roles;
 use concert_domain::event::{PAYMENT_TOPIC, Record};
-use concert_tests::{PRICE, Show, TestApp, eventually, seconds};
+use concert_tests::{Engines, PRICE, Show, TestApp, eventually, quick, seconds};
 use serde_json::{Value, json};
 
 use crate::{id, start};
@@ -59,7 +61,7 @@ async fn a_refund_makes_a_sold_out_concert_available_again() {
 /// An event that nobody can understand goes to the dead letters and does not block its partition.
 #[tokio::test]
 async fn a_poisonous_event_does_not_stop_the_others() {
-    let engines = concert_tests::Engines::embedded().await;
+    let engines = Engines::embedded().await;
     let (log, outbox) = (engines.ports.log.clone(), engines.ports.outbox.clone());
     let app = TestApp::start(engines).await;
     let poison: Vec<_> =
@@ -76,6 +78,19 @@ async fn a_poisonous_event_does_not_stop_the_others() {
         (dead.len() == 32 && told).then_some(())
     })
     .await;
+}
+
+/// One process serves, another one works: what the first records, the second delivers.
+#[tokio::test]
+async fn a_worker_process_delivers_what_an_api_process_records() {
+    let engines = Engines::embedded().await;
+    let roles = |api| Config { roles: Roles { api, worker: !api }, ..quick() };
+    let app = TestApp::with(engines.clone(), roles(true)).await;
+    let show = app.show(1).await;
+    app.buyer(1).bought(&show, show.seats[0]).await;
+    assert!(app.ranked(show.concert).await.is_none_or(|line| line["soldSeats"] == 0));
+    let _worker = TestApp::with(engines, roles(false)).await;
+    sold(&app, &show, 1).await;
 }
 
 #[tokio::test]

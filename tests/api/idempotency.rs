@@ -83,6 +83,8 @@ async fn the_same_request_written_differently_is_still_the_same() {
     let again = app.patch("/points/charge").key("k").raw(body).await;
     assert!(again.replayed());
     assert_eq!(again.ok(200), first);
+    let body = json!({ "amount": 1_000, "paymentMethod": "CARD" });
+    assert!(app.patch("/points/charge").user(1).key("k").json(body).await.replayed());
 }
 
 #[tokio::test]

@@ -115,7 +115,9 @@ async fn method_detail_and_user_of_a_charge_must_be_well_formed() {
         let body = json!({ "userId": user, "amount": 100, "paymentMethod": "TRANSFER" });
         charge(body).await.names("userId");
     }
-    charge(json!({ "amount": 100, "paymentMethod": "TRANSFER" })).await.names("userId");
+    let body = json!({ "amount": 100, "paymentMethod": "TRANSFER" });
+    charge(body.clone()).await.refused(401, "UNAUTHENTICATED");
+    assert_eq!(charge(body).user(3).await.ok(200)["userId"], 3);
 }
 
 #[tokio::test]

@@ -260,5 +260,14 @@ async fn a_join_must_be_well_formed_and_name_a_concert_that_exists() {
         app.post("/queue/tokens").json(body).await.names("concertId");
     }
     app.post("/queue/tokens").json(json!({ "userId": 1 })).await.names("concertId");
-    app.post("/queue/tokens").json(json!({ "concertId": concert })).await.names("userId");
+}
+
+#[tokio::test]
+async fn a_join_takes_the_caller_from_the_header_where_the_body_names_none() {
+    let app = start().await;
+    let concert = app.concert().await;
+    let body = json!({ "concertId": concert });
+    app.post("/queue/tokens").json(body.clone()).await.refused(401, "UNAUTHENTICATED");
+    let joined = app.post("/queue/tokens").user(7).json(body).await.ok(201);
+    assert_eq!(app.buyer(7).joining(concert).await.ok(200)["token"], joined["token"]);
 }

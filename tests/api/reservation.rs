@@ -1,4 +1,4 @@
-use concert_tests::{PRICE, days, seconds};
+use concert_tests::{Engines, PRICE, TestApp, days, seconds};
 use futures::future::join_all;
 use serde_json::json;
 
@@ -40,6 +40,23 @@ async fn of_many_who_want_one_seat_one_gets_it() {
     for answer in lost {
         answer.refused(409, "SEAT_NOT_AVAILABLE");
     }
+}
+
+/// The ids, the locks and the queues of two processes must never meet in a wrong way.
+#[tokio::test]
+async fn two_processes_over_one_store_sell_a_seat_once_and_admit_no_more() {
+    let engines = Engines::embedded().await;
+    let apps = [TestApp::start(engines.clone()).await, TestApp::start(engines).await];
+    let show = apps[0].show(2).await;
+    apps[1].policy(show.concert, json!({ "activeLimit": 10 })).await;
+    let joins = (1..=20).map(|user| apps[user % 2].buyer(user as i64).join(show.concert));
+    let buyers = join_all(joins).await;
+    assert_eq!(apps[0].queue(show.concert).await["active"], 10);
+    let answers =
+        join_all(buyers.iter().map(|b| async { b.hold(show.schedule, show.seats[0]).await })).await;
+    let won = answers.iter().filter(|answer| answer.status == 201).count();
+    let late = answers.iter().filter(|answer| answer.status == 401).count();
+    assert_eq!((won, late), (1, 10), "{answers:?}");
 }
 
 #[tokio::test]

@@ -7,13 +7,15 @@ use concert_domain::{Clock, Ports, Timestamp};
 use tempfile::TempDir;
 
 /// The engines that a service under test runs on, fresh and empty. Swapping them is one line of a
-/// test: `TestApp::start(Engines::embedded().await)`.
+/// test: `TestApp::start(Engines::embedded().await)`. A clone is the same engines, for a second
+/// process of the same service.
+#[derive(Clone)]
 pub struct Engines {
     /// What the service is given; a test may put something of its own in.
     pub ports: Ports,
     clock: Arc<dyn Clock>,
     hands: Option<Arc<ManualClock>>,
-    _folder: TempDir,
+    _folder: Arc<TempDir>,
 }
 
 impl Engines {
@@ -35,7 +37,7 @@ impl Engines {
         let sqlite = Sqlite::open(&path, clock.clone()).await.expect("the engine opens");
         sqlite.migrate().await.expect("the engine migrates");
         let ports = composition::ports(&Config::default(), sqlite, clock.clone());
-        Self { ports, clock, hands, _folder: folder }
+        Self { ports, clock, hands, _folder: Arc::new(folder) }
     }
 
     pub(crate) async fn pass(&self, time: Duration) {

@@ -1,7 +1,8 @@
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-const DEADLINE: Duration = Duration::from_secs(20);
+/// Longer than any lease: after a crash, what the dead process held comes back only then.
+const DEADLINE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(15);
 
 /// Asks until there is something, and fails with `what` when it takes too long.
