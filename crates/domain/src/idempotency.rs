@@ -132,16 +132,32 @@ pub trait IdempotencyStore: Send + Sync {
     async fn purge(&self, limit: u32) -> Result<u32>;
 }
 
-/// Looks a claim up before any other check, so that a replay answers even when the state has
-/// moved on (the queue token has ended, the reservation is paid).
-pub async fn replay<T: DeserializeOwned>(
+/// Runs a request once per claim: an equal request that was answered before is answered alike,
+/// before any other check, even when the state has moved on (the queue token has ended, the
+/// reservation is paid).
+///
+/// A refusal is looked up once more: an equal request may have been answered since the first
+/// look-up, and its effect (it ended the token, it paid the reservation) is then what this one
+/// was refused for.
+pub async fn once<T, F>(
     store: &dyn IdempotencyStore,
-    claim: Option<&IdempotencyClaim>,
-) -> Result<Option<T>> {
-    let Some(claim) = claim else { return Ok(None) };
-    match store.find(claim).await? {
-        Some(stored) => stored.replay(claim).map(Some),
-        None => Ok(None),
+    claim: Option<IdempotencyClaim>,
+    request: F,
+) -> Result<Applied<T>>
+where
+    T: DeserializeOwned,
+    F: Future<Output = Result<Applied<T>>>,
+{
+    let Some(claim) = claim else { return request.await };
+    if let Some(stored) = store.find(&claim).await? {
+        return stored.replay(&claim).map(Applied::Replayed);
+    }
+    match request.await {
+        Err(refusal) => match store.find(&claim).await {
+            Ok(Some(stored)) => stored.replay(&claim).map(Applied::Replayed),
+            Ok(None) | Err(_) => Err(refusal),
+        },
+        applied => applied,
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 use super::{Payment, PaymentStatus, PaymentStore, Refund, Settlement};
 use crate::concert::SeatChange;
 use crate::event::Event;
-use crate::idempotency::replay;
+use crate::idempotency::once;
 use crate::queue::{Pass, QueueService, QueueToken};
 use crate::reservation::{Reservation, ReservationStatus, ReservationStore};
 use crate::{
@@ -51,9 +51,11 @@ impl PaymentService {
     /// Pays for a hold. The slot in the queue is given back after the commit, and again by the
     /// consumer of the event, in case this process dies in between.
     pub async fn pay(&self, request: PayRequest) -> Result<Applied<Payment>> {
-        if let Some(before) = replay(&*self.answers, request.claim.as_ref()).await? {
-            return Ok(Applied::Replayed(before));
-        }
+        let claim = request.claim.clone();
+        once(&*self.answers, claim, self.pay_anew(request)).await
+    }
+
+    async fn pay_anew(&self, request: PayRequest) -> Result<Applied<Payment>> {
         let pass = self.queue.enter_as(&request.token, request.user).await?;
         let seen = self.reservations.find(request.reservation).await?;
         let settlement = self.decide_settlement(&pass, seen, request.claim).await?;
@@ -99,9 +101,11 @@ impl PaymentService {
 
     /// Gives the money back, until the cut-off before the show.
     pub async fn refund(&self, request: RefundRequest) -> Result<Applied<Payment>> {
-        if let Some(before) = replay(&*self.answers, request.claim.as_ref()).await? {
-            return Ok(Applied::Replayed(before));
-        }
+        let claim = request.claim.clone();
+        once(&*self.answers, claim, self.refund_anew(request)).await
+    }
+
+    async fn refund_anew(&self, request: RefundRequest) -> Result<Applied<Payment>> {
         let Seen { now, value: case } = self
             .store
             .refund_case(request.payment)
@@ -110,11 +114,7 @@ impl PaymentService {
             .ok_or(Error::PaymentNotFound)?;
         let too_late = now > case.starts_at.minus(self.refund_cutoff);
         if too_late || case.payment.status == PaymentStatus::Refunded {
-            // A request with the same key may have refunded it since the look-up above.
-            return replay(&*self.answers, request.claim.as_ref())
-                .await?
-                .map(Applied::Replayed)
-                .ok_or(Error::RefundNotAllowed);
+            return Err(Error::RefundNotAllowed);
         }
         let payment =
             Payment { status: PaymentStatus::Refunded, refunded_at: Some(now), ..case.payment };

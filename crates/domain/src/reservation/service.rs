@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use super::{Hold, Reservation, ReservationStatus, ReservationStore};
 use crate::concert::{ConcertService, SeatChange};
-use crate::idempotency::replay;
+use crate::idempotency::once;
 use crate::lock::{Lock, Locked};
 use crate::queue::{Pass, QueueService, QueueToken};
 use crate::{
@@ -48,9 +48,11 @@ pub struct ReservationService {
 impl ReservationService {
     /// Holds a seat for the configured time. Of any number of callers one wins.
     pub async fn hold(&self, request: HoldRequest) -> Result<Applied<Reservation>> {
-        if let Some(before) = replay(&*self.answers, request.claim.as_ref()).await? {
-            return Ok(Applied::Replayed(before));
-        }
+        let claim = request.claim.clone();
+        once(&*self.answers, claim, self.hold_anew(request)).await
+    }
+
+    async fn hold_anew(&self, request: HoldRequest) -> Result<Applied<Reservation>> {
         let pass = self.queue.enter_as(&request.token, request.user).await?;
         let hold = self.decide(&pass, request).await?;
         let location = hold.reservation.location();
