@@ -28,7 +28,7 @@ impl ConsumerStore for Sqlite {
     async fn commit(&self, progress: Progress) -> Result<()> {
         self.write(move |tx| {
             move_on(tx, &progress)?;
-            apply(tx, &progress)
+            if is_new(tx, &progress)? { apply(tx, &progress) } else { Ok(()) }
         })
         .await
     }
@@ -197,6 +197,17 @@ fn move_on(tx: &mut Tx<'_>, progress: &Progress) -> Result<()> {
     .int(lease.next_offset)
     .run(tx.conn)?;
     if moved == 1 { Ok(()) } else { Err(Error::Conflict("the partition has moved on")) }
+}
+
+/// Notes the event; `false` if its effect has happened before.
+fn is_new(tx: &mut Tx<'_>, progress: &Progress) -> Result<bool> {
+    let Some(event) = &progress.event else { return Ok(true) };
+    let noted = sql("INSERT INTO consumed_events (consumer_group, event_id) VALUES (?, ?)
+         ON CONFLICT (consumer_group, event_id) DO NOTHING")
+    .text(progress.membership.group.as_str())
+    .text(event.as_str())
+    .run(tx.conn)?;
+    Ok(noted == 1)
 }
 
 fn apply(tx: &mut Tx<'_>, progress: &Progress) -> Result<()> {

@@ -17,6 +17,7 @@ macro_rules! consumer_contract {
         $crate::laws! { $harness, consumer:
             an_effect_and_its_offset_move_together,
             of_concurrent_commits_of_one_event_one_has_an_effect,
+            an_event_at_two_offsets_has_its_effect_once_per_group,
             a_commit_out_of_turn_changes_nothing,
             a_commit_of_an_owner_before_is_fenced_off,
             a_dead_event_is_kept_and_sent_on_once,
@@ -49,7 +50,7 @@ async fn leases<H: Harness>(world: &World<H>, owner: &str, ttl: Duration) -> Vec
 
 fn sold(owner: &str, lease: PartitionLease, concert: ConcertId) -> Progress {
     let effect = Effect::Sold { concert, amount: Won::of(10), at: Timestamp::MIN };
-    Progress { membership: member(owner), lease, effect }
+    Progress { membership: member(owner), lease, event: None, effect }
 }
 
 async fn sold_seats<H: Harness>(world: &World<H>, concert: ConcertId) -> u64 {
@@ -92,6 +93,30 @@ pub async fn of_concurrent_commits_of_one_event_one_has_an_effect<H: Harness>() 
     assert_eq!(sold_seats(&world, show.concert).await, 1);
 }
 
+/// An offset alone tells a record that is read twice, not an event that was published twice.
+pub async fn an_event_at_two_offsets_has_its_effect_once_per_group<H: Harness>() {
+    let world = World::<H>::start().await;
+    let show = world.show(5).await;
+    let consumers = world.ports().consumers;
+    let lease = leases(&world, "a", LONG).await[0];
+    let named = |lease, event: &str| {
+        let event = Some(event.to_owned());
+        Progress { event, ..sold("a", lease, show.concert) }
+    };
+    consumers.commit(named(lease, "one")).await.unwrap();
+    let next = PartitionLease { next_offset: 1, ..lease };
+    consumers.commit(named(next, "one")).await.unwrap();
+    assert_eq!(sold_seats(&world, show.concert).await, 1);
+    let next = PartitionLease { next_offset: 2, ..lease };
+    consumers.commit(named(next, "two")).await.unwrap();
+    assert_eq!(sold_seats(&world, show.concert).await, 2);
+    let other = Membership { group: "other".to_owned(), ..member("a") };
+    let lease = consumers.lease(&other, LONG).await.unwrap()[0];
+    let theirs = Progress { membership: other, ..named(lease, "one") };
+    consumers.commit(theirs).await.unwrap();
+    assert_eq!(sold_seats(&world, show.concert).await, 3);
+}
+
 pub async fn a_commit_out_of_turn_changes_nothing<H: Harness>() {
     let world = World::<H>::start().await;
     let show = world.show(5).await;
@@ -125,7 +150,7 @@ pub async fn a_dead_event_is_kept_and_sent_on_once<H: Harness>() {
     let lease = leases(&world, "a", LONG).await[2];
     let record = Record { key: "k".to_owned(), value: b"\xffnot an event".to_vec() };
     let effect = Effect::Dead { record: record.clone(), reason: "malformed".to_owned() };
-    let progress = Progress { membership: member("a"), lease, effect };
+    let progress = Progress { membership: member("a"), lease, event: None, effect };
     let ports = world.ports();
     ports.consumers.commit(progress.clone()).await.unwrap();
     assert_conflict(ports.consumers.commit(progress).await);

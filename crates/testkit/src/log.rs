@@ -122,7 +122,7 @@ pub async fn any_bytes_are_kept_as_they_are<H: Harness>() {
     let world = World::<H>::start().await;
     let log = world.ports().log;
     let odd = Record { key: "키".to_owned(), value: vec![0, 255, 10, 13, 0] };
-    log.append(PAYMENT_TOPIC, &[odd.clone()]).await.unwrap();
+    log.append(PAYMENT_TOPIC, std::slice::from_ref(&odd)).await.unwrap();
     log.append(PAYMENT_TOPIC, &[]).await.unwrap();
     let partition = partition_of(&odd.key, log.partitions());
     let read = log.read(PAYMENT_TOPIC, partition, 0, 10).await.unwrap();

@@ -4,6 +4,7 @@ DROP TABLE queue_states;
 DROP TABLE queue_policies;
 DROP TABLE concert_sales;
 DROP TABLE dead_letters;
+DROP TABLE consumed_events;
 DROP TABLE consumer_partitions;
 DROP TABLE consumer_members;
 DROP TABLE event_log;

@@ -173,6 +173,13 @@ CREATE TABLE consumer_partitions (
     PRIMARY KEY (consumer_group, topic, part)
 ) WITHOUT ROWID;
 
+-- Which events have had their effect: a relay may publish one event twice.
+CREATE TABLE consumed_events (
+    consumer_group TEXT NOT NULL,
+    event_id TEXT NOT NULL,
+    PRIMARY KEY (consumer_group, event_id)
+) WITHOUT ROWID;
+
 CREATE TABLE dead_letters (
     id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
     consumer_group TEXT NOT NULL,

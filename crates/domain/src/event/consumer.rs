@@ -79,7 +79,7 @@ impl Consumer {
         let handled = match self.handle(lease, &entry).await {
             Err(error) if self.gives_up(lease, &error) => {
                 let effect = Effect::Dead { record: entry.record, reason: reason_of(&error) };
-                self.commit(lease, effect).await
+                self.commit(lease, None, effect).await
             }
             other => other,
         };
@@ -94,11 +94,18 @@ impl Consumer {
         if let Some(place) = data.queue_place {
             self.queue.finish(place).await?;
         }
-        self.commit(lease, effect_of(&event, &data)?).await
+        let effect = effect_of(&event, &data)?;
+        self.commit(lease, Some(event.id), effect).await
     }
 
-    async fn commit(&self, lease: PartitionLease, effect: Effect) -> Result<()> {
-        self.store.commit(Progress { membership: self.membership.clone(), lease, effect }).await
+    async fn commit(
+        &self,
+        lease: PartitionLease,
+        event: Option<String>,
+        effect: Effect,
+    ) -> Result<()> {
+        let membership = self.membership.clone();
+        self.store.commit(Progress { membership, lease, event, effect }).await
     }
 
     /// Counts a failed try, and tells whether it was the last. Lost ownership and absent

@@ -199,6 +199,8 @@ pub struct Progress {
     pub membership: Membership,
     /// The right to do so; `next_offset` is the offset of the event.
     pub lease: PartitionLease,
+    /// The name of the event; absent for a record that has no effect but to be kept as dead.
+    pub event: Option<String>,
     /// What the event does.
     pub effect: Effect,
 }
@@ -212,6 +214,9 @@ pub struct Progress {
 ///   the stored offset is the event's and no later epoch has owned the partition; else it
 ///   changes nothing and answers `Conflict`. So an effect happens exactly once even with two
 ///   owners for a moment.
+/// * A named event whose effect the group has had before MUST have no second one; only the
+///   offset moves. A relay that lost the log's answer publishes again, and then one event lies
+///   at two offsets.
 #[cfg_attr(test, mockall::automock)]
 #[async_trait]
 pub trait ConsumerStore: Send + Sync {
