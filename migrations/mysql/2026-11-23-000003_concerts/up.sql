@@ -1,0 +1,6 @@
+CREATE TABLE IF NOT EXISTS concerts (
+    id BIGINT NOT NULL PRIMARY KEY,
+    title VARCHAR(200) NOT NULL,
+    description TEXT,
+    version BIGINT NOT NULL
+) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin;
