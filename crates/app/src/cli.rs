@@ -33,7 +33,7 @@ Settings are read from flags, then the environment, then a .env file in the work
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve the API and run the workers.
-    Serve(serve::Args),
+    Serve(Box<serve::Args>),
     /// Bring the store to this program's version.
     Migrate(migrate::Args),
     /// Load the demo data, or masses of rows for measuring.
@@ -50,7 +50,7 @@ impl Command {
     /// Runs the command to its end.
     pub async fn run(self, log: &LogArgs) -> anyhow::Result<()> {
         match self {
-            Self::Serve(args) => serve::run(args, log).await,
+            Self::Serve(args) => serve::run(*args, log).await,
             Self::Migrate(args) => migrate::run(args).await,
             Self::Seed(args) => seed::run(args).await,
             Self::Openapi(args) => openapi::run(&args),

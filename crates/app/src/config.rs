@@ -188,7 +188,7 @@ impl Config {
             Some(AuthMode::Trusted) if self.auth_trusted_anywhere => Ok(AuthMode::Trusted),
             chosen => Err(ConfigError {
                 variable: "AUTH_MODE".to_owned(),
-                value: chosen.map_or_else(String::new, |mode| mode.to_string()),
+                value: chosen.map(|mode| mode.to_string()),
                 allowed: format!(
                     "on {}, which is no loopback address, every caller would be believed; listen \
                      on 127.0.0.1, or set AUTH_MODE=trusted and AUTH_TRUSTED_ANYWHERE=true if \
@@ -207,7 +207,7 @@ impl Config {
             if let Some(value) = value.as_deref().filter(|value| !value.is_empty()) {
                 return Err(ConfigError {
                     variable: variable.to_owned(),
-                    value: parse::without_password(value),
+                    value: Some(parse::without_password(value)),
                     allowed: "this build has the embedded engine only; leave it unset".to_owned(),
                 });
             }
@@ -220,7 +220,7 @@ impl Config {
 #[derive(Debug, Clone, clap::Args)]
 pub struct StoreArgs {
     /// The store: `sqlite:PATH`, the embedded engine; its folder is made if it is missing.
-    #[arg(long, env, value_name = "URL", default_value = DatabaseUrl::DEFAULT,
+    #[arg(long, env, global = true, value_name = "URL", default_value = DatabaseUrl::DEFAULT,
           hide_env_values = true, value_parser = parse::database_url)]
     pub database_url: DatabaseUrl,
 }
@@ -260,7 +260,7 @@ pub fn load_env_file() -> Result<(), ConfigError> {
 fn load_env_file_at(path: &Path) -> Result<(), ConfigError> {
     let refuse = |value: String, allowed: &str| ConfigError {
         variable: path.display().to_string(),
-        value,
+        value: Some(value),
         allowed: allowed.to_owned(),
     };
     match dotenvy::from_path(path) {

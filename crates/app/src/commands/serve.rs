@@ -58,12 +58,14 @@ fn walk(addr: SocketAddr) -> String {
     format!("Serving on http://{addr} (explorer: http://{addr}/docs).\n{steps}")
 }
 
-const WALK: &str = r#"Buy a seat of concert 1 as user 1, in another terminal:
+const WALK: &str = r#"Buy a seat of concert 1 as user 1, by pasting these lines into another terminal:
 
-  API=http://{addr}/api/v1; JSON='content-type: application/json'
-  TOKEN=$(curl -s $API/queue/tokens -H "$JSON" -d '{"userId":1,"concertId":1}' | sed 's/.*"token":"\([^"]*\)".*/\1/'); curl -s $API/queue/status -H "concert-queue-token: $TOKEN"; echo
-  SEAT=$(curl -s "$API/schedules/1/seats?status=AVAILABLE" -H "concert-queue-token: $TOKEN" | grep -o '"id":[0-9]*' | tail -1 | cut -d: -f2); HOLD=$(curl -s $API/reservations -H "$JSON" -H "concert-queue-token: $TOKEN" -d "{\"userId\":1,\"scheduleId\":1,\"seatId\":$SEAT}" | tee /dev/stderr | sed 's/.*"reservationId":\([0-9]*\).*/\1/'); echo
-  curl -s -X PATCH $API/points/charge -H "$JSON" -d '{"userId":1,"amount":80000,"paymentMethod":"CARD"}'; echo
-  curl -s $API/payments -H "$JSON" -H "concert-queue-token: $TOKEN" -d "{\"userId\":1,\"reservationId\":$HOLD}"; echo
+  API=http://{addr}/api/v1 JSON='content-type: application/json'
+  TOKEN=$(curl -s $API/queue/tokens -H "$JSON" -d '{"userId":1,"concertId":1}' | grep -o '[0-9a-f]\{32\}'); PASS="concert-queue-token: $TOKEN"
+  curl -sw '\n' $API/queue/status -H "$PASS"
+  SEAT=$(curl -s "$API/schedules/1/seats?status=AVAILABLE" -H "$PASS" | grep -o '"id":[0-9]*' | tail -1 | cut -d: -f2)
+  HOLD=$(curl -s $API/reservations -H "$JSON" -H "$PASS" -d '{"userId":1,"scheduleId":1,"seatId":'$SEAT'}'); echo "$HOLD"
+  curl -sw '\n' -X PATCH $API/points/charge -H "$JSON" -d '{"userId":1,"amount":80000,"paymentMethod":"CARD"}'
+  curl -sw '\n' $API/payments -H "$JSON" -H "$PASS" -d '{"userId":1,'$(echo "$HOLD" | grep -o '"reservationId":[0-9]*')'}'
 
 Stop with Ctrl-C."#;

@@ -149,6 +149,7 @@ fn callers_are_believed_on_loopback_only_unless_told_otherwise() {
     ] {
         let sentence = parsed(flags).unwrap().auth().unwrap_err().to_string();
         assert!(sentence.starts_with("AUTH_MODE is"), "{sentence}");
+        assert_eq!(sentence.contains("not set"), !flags.contains(&"--auth-mode=trusted"));
         assert!(sentence.contains("AUTH_TRUSTED_ANYWHERE=true"), "{sentence}");
     }
     let told = ["--http-addr=0.0.0.0:80", "--auth-mode=trusted", "--auth-trusted-anywhere=true"];
