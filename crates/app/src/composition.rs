@@ -100,6 +100,8 @@ fn random<const N: usize>() -> [u8; N] {
 
 #[cfg(test)]
 mod tests {
+    use concert_domain::event::{Record, partition_of};
+
     use super::*;
     use crate::config::DatabaseUrl;
 
@@ -133,5 +135,23 @@ mod tests {
         let refusal = engine(&config(folder.path())).await.err().unwrap();
         let path = folder.path().display().to_string();
         assert!(format!("{refusal:#}").contains(&path), "{refusal:#}");
+    }
+
+    #[tokio::test]
+    async fn services_with_different_topic_prefixes_do_not_meet_in_one_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = config(&folder.path().join("concert.db"));
+        let other = Config { kafka_topic_prefix: "other".to_owned(), ..config.clone() };
+        let [ours, again, theirs] = [
+            engine(&config).await.unwrap().log,
+            engine(&config).await.unwrap().log,
+            engine(&other).await.unwrap().log,
+        ];
+        let record = Record { key: "1".to_owned(), value: b"{}".to_vec() };
+        ours.append("t", &[record]).await.unwrap();
+        let partition = partition_of("1", ours.partitions());
+        assert_eq!(again.end("t", partition).await, Ok(1));
+        assert_eq!(again.read("t", partition, 0, 10).await.unwrap().len(), 1);
+        assert_eq!(theirs.end("t", partition).await, Ok(0));
     }
 }

@@ -17,8 +17,10 @@ use crate::config::{Config, DatabaseUrl};
 
 /// Calls of each kind.
 const CALLS: u32 = 1_000;
-/// How many are admitted by one tick that has room.
-const ROOM: u32 = 50;
+/// Ticks of each kind.
+const TICKS: u32 = 200;
+/// How many are admitted by one tick that has room: so few that the short queue lasts.
+const ROOM: u32 = 5;
 /// Users to a transaction while the queue is filled.
 const CHUNK: u32 = 50_000;
 /// The queue for comparison.
@@ -146,7 +148,7 @@ async fn ticks(
     room: u32,
 ) -> Result<Measured> {
     let mut measured = Measured::start()?;
-    for _ in 0..CALLS / 5 {
+    for _ in 0..TICKS {
         rules.active_limit += room;
         measured.call(queue.tick(concert, &rules)).await?;
     }
