@@ -1,0 +1,7 @@
+-- Stores the value ARGV[2] under KEYS[2] for ARGV[3] milliseconds while the generation KEYS[1] is
+-- still ARGV[1].
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then
+    return 0
+end
+redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3])
+return 1

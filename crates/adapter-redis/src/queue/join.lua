@@ -1,0 +1,36 @@
+-- The user's place: the live one, or a new one at the tail. ARGV[6] is the user, ARGV[7] the token
+-- of a new place, ARGV[8] the start of its digest. Answers false if the queue takes nobody new.
+load_state()
+local user = tonumber(ARGV[6])
+
+local place
+local number = redis.call('HGET', users_of(user), user)
+if number then
+    place = read_place(tonumber(number))
+    -- The bounded step may not have come to a late one yet.
+    if not is_live(place) then
+        end_place(place)
+        place = nil
+    end
+end
+
+local first = not place
+if first and state.mode == 'DRAIN' then
+    save_state()
+    return false
+end
+if first then
+    state.sequence = state.sequence + 1
+    place = {
+        number = state.sequence, token = ARGV[7], tag = ARGV[8], user = user,
+        deadline = now + rules.waiting_ttl, admitted_at = 0, status = 'W',
+    }
+    write_place(place)
+    redis.call('HSET', users_of(user), user, place.number)
+    enter_line(place.number)
+end
+
+admission_step()
+save_state()
+-- Read again: the step may have admitted it.
+return { first and 1 or 0, place.number, describe(read_place(place.number)) }

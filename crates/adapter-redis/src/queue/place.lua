@@ -1,0 +1,137 @@
+-- What all scripts of a queue share: the state of one concert's queue and its places.
+--
+-- KEYS[1] is the state. Every other key of the queue is that name and a suffix, so that all of
+-- them lie in the slot of the same hash tag (see queue.rs for the layout). Instants and durations
+-- are milliseconds.
+
+local STATE = KEYS[1]
+local ACTIVE = STATE .. ':active'
+local ENDED = STATE .. ':ended'
+local COUNTS = STATE .. ':counts'
+
+local PLACES_IN_BLOCK = 64
+local PLACES_IN_CHUNK = 65536
+-- A prime, so that no pattern in the numbers of users fills one bucket more than the others.
+local USER_BUCKETS = 16381
+
+-- The secret, the start of its digest, the user, the deadline, the admission and the status:
+-- W waiting, A admitted, C admitted and has made a request, E ended. The deadline of an ended
+-- place is that of its memory.
+local LAYOUT = '>c16c8I7I6I6c1'
+
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+local state = {}
+
+local function load_state()
+    local names = { 'sequence', 'waiting', 'head', 'admitted', 'pace', 'pace_at', 'rate_at',
+        'active_limit', 'per_second' }
+    local values = redis.call('HMGET', STATE, 'mode', unpack(names))
+    state.mode = values[1] or 'OPEN'
+    for i, name in ipairs(names) do
+        state[name] = tonumber(values[i + 1] or 0)
+    end
+end
+
+local function save_state()
+    redis.call('HSET', STATE, 'sequence', state.sequence, 'waiting', state.waiting,
+        'head', state.head, 'admitted', state.admitted, 'pace', state.pace,
+        'pace_at', state.pace_at, 'rate_at', state.rate_at)
+end
+
+local function block_of(number)
+    return STATE .. ':p:' .. math.floor(number / PLACES_IN_BLOCK)
+end
+
+local function bits_of(chunk)
+    return STATE .. ':w:' .. chunk
+end
+
+local function users_of(user)
+    return STATE .. ':u:' .. user % USER_BUCKETS
+end
+
+local function read_place(number)
+    local packed = redis.call('HGET', block_of(number), number % PLACES_IN_BLOCK)
+    if not packed then
+        return nil
+    end
+    local place = { number = number }
+    place.token, place.tag, place.user, place.deadline, place.admitted_at, place.status =
+        struct.unpack(LAYOUT, packed)
+    return place
+end
+
+local function write_place(place)
+    local packed = struct.pack(LAYOUT, place.token, place.tag, place.user, place.deadline,
+        place.admitted_at, place.status)
+    redis.call('HSET', block_of(place.number), place.number % PLACES_IN_BLOCK, packed)
+end
+
+local function is_live(place)
+    return place.status ~= 'E' and place.deadline > now
+end
+
+local function enter_line(number)
+    local chunk = math.floor(number / PLACES_IN_CHUNK)
+    redis.call('SETBIT', bits_of(chunk), number % PLACES_IN_CHUNK, 1)
+    redis.call('HINCRBY', COUNTS, chunk, 1)
+    state.waiting = state.waiting + 1
+end
+
+local function leave_line(number)
+    local chunk = math.floor(number / PLACES_IN_CHUNK)
+    redis.call('SETBIT', bits_of(chunk), number % PLACES_IN_CHUNK, 0)
+    if redis.call('HINCRBY', COUNTS, chunk, -1) == 0 then
+        redis.call('HDEL', COUNTS, chunk)
+        redis.call('DEL', bits_of(chunk))
+    end
+    state.waiting = state.waiting - 1
+end
+
+-- The first number from the given one on that waits.
+local function next_waiting(from)
+    local last = math.floor(state.sequence / PLACES_IN_CHUNK)
+    for chunk = math.floor(from / PLACES_IN_CHUNK), last do
+        local offset = math.max(0, from - chunk * PLACES_IN_CHUNK)
+        local found = redis.call('BITPOS', bits_of(chunk), 1, offset, -1, 'BIT')
+        if found >= 0 then
+            return chunk * PLACES_IN_CHUNK + found
+        end
+    end
+    return nil
+end
+
+-- How many wait up to the number and at it. Nobody waits before the head.
+local function rank_of(number)
+    local own = math.floor(number / PLACES_IN_CHUNK)
+    local rank = redis.call('BITCOUNT', bits_of(own), 0, number % PLACES_IN_CHUNK, 'BIT')
+    local ahead = {}
+    for chunk = math.floor(state.head / PLACES_IN_CHUNK), own - 1 do
+        ahead[#ahead + 1] = chunk
+    end
+    if #ahead > 0 then
+        for _, count in ipairs(redis.call('HMGET', COUNTS, unpack(ahead))) do
+            rank = rank + tonumber(count or 0)
+        end
+    end
+    return rank
+end
+
+-- The average of admissions a second, which fades while nobody is admitted.
+local function pace()
+    return state.pace * math.exp(math.min(0, state.pace_at - now) / 60000)
+end
+
+-- The place as the adapter reads it; see reply.rs.
+local function describe(place)
+    local status, rank = place.status, 0
+    if not is_live(place) then
+        status = 'E'
+    elseif status == 'W' then
+        rank = rank_of(place.number)
+    end
+    return { place.token, place.user, status, rank, place.deadline, now,
+        string.format('%.17g', pace()) }
+end

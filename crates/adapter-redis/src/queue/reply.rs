@@ -1,0 +1,88 @@
+//! What scripts answer, as values of the domain.
+
+use concert_domain::queue::{Mode, Pace, Place, Policy, QueueToken, Standing};
+use concert_domain::{ConcertId, Error, Result, Timestamp};
+use redis::{FromRedisValue, ParsingError, Value};
+
+/// The answer of `describe` in place.lua.
+pub(super) struct PlaceReply {
+    token: Vec<u8>,
+    user: i64,
+    status: String,
+    rank: u64,
+    deadline: i64,
+    now: i64,
+    pace: f64,
+}
+
+impl FromRedisValue for PlaceReply {
+    fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
+        let (token, user, status, rank, deadline, now, pace) =
+            FromRedisValue::from_redis_value(value)?;
+        Ok(Self { token, user, status, rank, deadline, now, pace })
+    }
+}
+
+impl PlaceReply {
+    pub fn place(self, concert: ConcertId) -> Result<Place> {
+        let standing = match self.status.as_str() {
+            "W" => Standing::Waiting { rank: self.rank },
+            "A" | "C" => Standing::Active { expires_at: Timestamp::from_millis(self.deadline) },
+            "E" => Standing::Ended,
+            _ => return Err(garbled()),
+        };
+        Ok(Place {
+            token: token(&self.token)?,
+            user: self.user.try_into().map_err(|_| garbled())?,
+            concert,
+            standing,
+            pace: Pace::new(self.pace, Timestamp::from_millis(self.now)),
+        })
+    }
+}
+
+/// The mode, the limit and the rate of a queue; 0 is the service's default.
+pub(super) struct PolicyReply {
+    mode: String,
+    active_limit: u32,
+    per_second: u32,
+}
+
+impl FromRedisValue for PolicyReply {
+    fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
+        let (mode, active_limit, per_second) = FromRedisValue::from_redis_value(value)?;
+        Ok(Self { mode, active_limit, per_second })
+    }
+}
+
+impl PolicyReply {
+    pub fn policy(self) -> Result<Policy> {
+        let mode = [Mode::Open, Mode::Hold, Mode::Drain]
+            .into_iter()
+            .find(|mode| word(*mode) == self.mode)
+            .ok_or_else(garbled)?;
+        let own = |number| Some(number).filter(|number| *number > 0);
+        Ok(Policy {
+            mode,
+            active_limit: own(self.active_limit),
+            admissions_per_second: own(self.per_second),
+        })
+    }
+}
+
+/// A mode as it is stored.
+pub(super) fn word(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Open => "OPEN",
+        Mode::Hold => "HOLD",
+        Mode::Drain => "DRAIN",
+    }
+}
+
+pub(super) fn token(bytes: &[u8]) -> Result<QueueToken> {
+    bytes.try_into().map(QueueToken::from_bytes).map_err(|_| garbled())
+}
+
+fn garbled() -> Error {
+    Error::bug("the queue in Redis is garbled")
+}
