@@ -8,8 +8,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use actix_web::dev::Server;
-use actix_web::http::header;
-use actix_web::middleware::{DefaultHeaders, from_fn};
+use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use anyhow::{Context, Result};
 use concert_domain::Ports;
@@ -115,11 +114,7 @@ impl Application {
 fn bind(config: &Config, state: AppState) -> Result<(Server, SocketAddr)> {
     let state = web::Data::new(state);
     let app = move || {
-        App::new()
-            .wrap(DefaultHeaders::new().add((header::X_CONTENT_TYPE_OPTIONS, "nosniff")))
-            .wrap(from_fn(observe::observe))
-            .app_data(state.clone())
-            .configure(routes::mount)
+        App::new().wrap(from_fn(observe::observe)).app_data(state.clone()).configure(routes::mount)
     };
     let threads = config.http_workers.unwrap_or_else(default_threads);
     let connections = config.http_max_connections as usize;

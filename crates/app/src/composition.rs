@@ -67,7 +67,7 @@ pub fn ports(config: &Config, store: Sqlite, clock: Arc<dyn Clock>) -> Ports {
         lock: Arc::new(MemoryLock::new(clock.clone())),
         cache: Arc::new(MemoryCache::new(clock)),
         log: Arc::new(PrefixedLog::new(store.clone(), &config.kafka_topic_prefix)),
-        gateway: Arc::new(SandboxGateway),
+        gateway: Arc::new(SandboxGateway::default()),
         tokens: Arc::new(OsTokens),
         probes: vec![store],
     }

@@ -1,10 +1,12 @@
 //! The payment gateway of this build: a sandbox that takes no real money.
 
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use concert_domain::point::{ChargeIntent, GatewayVerdict, PaymentGateway};
-use concert_domain::{Error, Result};
+use concert_domain::{Error, Result, TransactionId};
 
 /// How long `sandbox:timeout` lets a caller wait.
 const TIMEOUT: Duration = Duration::from_millis(300);
@@ -22,11 +24,26 @@ const SLOW: Duration = Duration::from_secs(1);
 /// | `sandbox:slow` | is approved after one second | approved |
 /// | anything else, or none | is approved at once | approved |
 ///
-/// It keeps nothing: the answer is a function of the intent, so every repetition of a charge is
-/// answered alike, by any instance and after a restart. Therefore it also approves, when asked
-/// later, an intent that never arrived; a gateway with real money must not.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SandboxGateway;
+/// It remembers in memory what it approved: an intent that never arrived is declined when asked
+/// later, and after a restart all are. No money is lost by that, since none was taken.
+#[derive(Debug, Default)]
+pub struct SandboxGateway {
+    approved: Mutex<HashSet<TransactionId>>,
+}
+
+/// When so many approvals are remembered, all are forgotten; they were settled long ago.
+const MOST_REMEMBERED: usize = 100_000;
+
+impl SandboxGateway {
+    fn approve(&self, intent: &ChargeIntent) -> GatewayVerdict {
+        let mut approved = self.approved.lock().unwrap_or_else(PoisonError::into_inner);
+        if approved.len() >= MOST_REMEMBERED {
+            approved.clear();
+        }
+        approved.insert(intent.id);
+        GatewayVerdict::Approved
+    }
+}
 
 #[async_trait]
 impl PaymentGateway for SandboxGateway {
@@ -40,17 +57,16 @@ impl PaymentGateway for SandboxGateway {
             }
             "sandbox:slow" => {
                 tokio::time::sleep(SLOW).await;
-                Ok(GatewayVerdict::Approved)
+                Ok(self.approve(intent))
             }
-            _ => Ok(GatewayVerdict::Approved),
+            _ => Ok(self.approve(intent)),
         }
     }
 
     async fn outcome(&self, intent: &ChargeIntent) -> Result<GatewayVerdict> {
-        match instrument(intent) {
-            "sandbox:decline" | "sandbox:error" | "sandbox:timeout" => Ok(GatewayVerdict::Declined),
-            _ => Ok(GatewayVerdict::Approved),
-        }
+        let approved = self.approved.lock().unwrap_or_else(PoisonError::into_inner);
+        let arrived = approved.contains(&intent.id);
+        Ok(if arrived { GatewayVerdict::Approved } else { GatewayVerdict::Declined })
     }
 }
 
@@ -86,9 +102,11 @@ mod tests {
             (Some("sandbox:error"), Err(Error::GatewayFailed), Declined),
             (Some("sandbox:timeout"), Err(Error::GatewayTimedOut), Declined),
         ] {
+            let gateway = SandboxGateway::default();
+            assert_eq!(gateway.outcome(&intent(detail)).await, Ok(Declined), "never arrived");
             for _ in 0..2 {
-                assert_eq!(SandboxGateway.charge(&intent(detail)).await, charge, "{detail:?}");
-                assert_eq!(SandboxGateway.outcome(&intent(detail)).await, Ok(outcome));
+                assert_eq!(gateway.charge(&intent(detail)).await, charge, "{detail:?}");
+                assert_eq!(gateway.outcome(&intent(detail)).await, Ok(outcome), "{detail:?}");
             }
         }
     }
