@@ -1,7 +1,7 @@
 use concert_app::Config;
 use concert_app::config::Roles;
 use concert_domain::event::{PAYMENT_TOPIC, Record};
-use concert_tests::{Engines, PRICE, Show, TestApp, eventually, quick, seconds};
+use concert_tests::{Engines, PRICE, Show, TestApp, audit, eventually, quick, seconds};
 use serde_json::{Value, json};
 
 use crate::{id, start};
@@ -78,6 +78,24 @@ async fn a_poisonous_event_does_not_stop_the_others() {
         (dead.len() == 32 && told).then_some(())
     })
     .await;
+}
+
+/// A relay that dies between the log's answer and its own mark publishes once more.
+#[tokio::test]
+async fn an_event_that_was_published_twice_counts_once() {
+    let engines = Engines::embedded().await;
+    let log = engines.ports.log.clone();
+    let app = TestApp::start(engines).await;
+    let show = app.show(2).await;
+    app.buyer(1).bought(&show, show.seats[0]).await;
+    sold(&app, &show, 1).await;
+    for partition in 0..log.partitions() {
+        let entries = log.read(PAYMENT_TOPIC, partition, 0, 100).await.unwrap();
+        let again: Vec<_> = entries.into_iter().map(|entry| entry.record).collect();
+        log.append(PAYMENT_TOPIC, &again).await.unwrap();
+    }
+    app.buyer(2).bought(&show, show.seats[1]).await;
+    audit(&app, &show, &[1, 2]).await;
 }
 
 /// One process serves, another one works: what the first records, the second delivers.
