@@ -1,1 +1,25 @@
-//! x
+//! The shared engine: the domain's durable ports over a MySQL server, for any number of instances.
+//!
+//! Work is done on a bounded pool of connections, in tasks of the main runtime, so that a caller
+//! who goes away never leaves a connection in the middle of a query. What decides is a conditional
+//! update and the server's clock. Queue, lock, cache and event log are not kept here.
+
+mod concert;
+mod concert_admin;
+mod consumer;
+mod db;
+mod error;
+mod health;
+mod id;
+mod idempotency;
+mod lease;
+mod migrate;
+mod outbox;
+mod payment;
+mod point;
+mod reservation;
+mod seed;
+mod sql;
+mod user;
+
+pub use db::{Mysql, Options};

@@ -5,7 +5,7 @@ CREATE TABLE IF NOT EXISTS outbox (
     sequence BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY,
     name VARCHAR(255) NOT NULL,
     topic VARCHAR(200) NOT NULL,
-    record_key VARCHAR(255) NOT NULL,
+    record_key VARCHAR(700) NOT NULL,
     value MEDIUMBLOB NOT NULL,
     created_at BIGINT NOT NULL,
     owner VARCHAR(200),

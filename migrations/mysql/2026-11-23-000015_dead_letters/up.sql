@@ -4,7 +4,7 @@ CREATE TABLE IF NOT EXISTS dead_letters (
     topic VARCHAR(200) NOT NULL,
     part BIGINT NOT NULL,
     log_offset BIGINT NOT NULL,
-    record_key VARCHAR(255) NOT NULL,
+    record_key TEXT NOT NULL,
     value MEDIUMBLOB NOT NULL,
     reason TEXT NOT NULL,
     died_at BIGINT NOT NULL,

@@ -1,0 +1,356 @@
+use async_trait::async_trait;
+use concert_domain::concert::SeatLocation;
+use concert_domain::reservation::{Hold, Reservation, ReservationStatus, ReservationStore, Swept};
+use concert_domain::{
+    Applied, Cursor, Error, Page, PageRequest, ReservationId, Result, SeatId, Seen, Timestamp,
+    UserId,
+};
+use diesel::QueryableByName;
+use diesel::sql_types::{BigInt, Text};
+
+use crate::Mysql;
+use crate::error::{Fault, Run, typed, unknown_word};
+use crate::idempotency::{keep, once};
+use crate::sql::{Tx, sql};
+
+// Whoever changes a reservation has changed or locked its seat before: seats are where they meet,
+// and nobody waits for another the other way round.
+#[async_trait]
+impl ReservationStore for Mysql {
+    async fn hold(&self, hold: Hold) -> Result<Applied<Reservation>> {
+        once(self, hold.claim.clone(), self.take_seat(hold)).await
+    }
+
+    async fn find(&self, id: ReservationId) -> Result<Option<Seen<Reservation>>> {
+        self.read(id, |tx, id| Box::pin(find(tx, *id))).await
+    }
+
+    async fn list(&self, user: UserId, page: PageRequest) -> Result<Page<Reservation>> {
+        self.read((user, page), |tx, (user, page)| Box::pin(list(tx, *user, *page))).await
+    }
+
+    async fn cancel(&self, id: ReservationId, user: UserId) -> Result<bool> {
+        self.write_verified(
+            (id, user),
+            |tx, (id, user)| Box::pin(cancel(tx, *id, *user)),
+            |tx, (id, _)| Box::pin(is_cancelled(tx, *id)),
+        )
+        .await
+    }
+
+    async fn sweep(&self, limit: u32) -> Result<Swept> {
+        let mut due = self.read(limit, |tx, limit| Box::pin(due(tx, *limit))).await?;
+        let more = due.len() > limit as usize;
+        due.truncate(limit as usize);
+        // In the order of the seats, so that sweeps of many instances do not cross.
+        due.sort_unstable_by_key(|reservation| reservation.seat_id);
+        let mut swept = Swept { more, ..Swept::default() };
+        if due.is_empty() {
+            return Ok(swept);
+        }
+        match self.expire(due.clone()).await {
+            Err(Error::Bug(_)) => self.expire_one_by_one(due, &mut swept).await?,
+            freed => swept.freed = freed?,
+        }
+        Ok(swept)
+    }
+}
+
+impl Mysql {
+    /// A look first: of a crowd around one seat almost all are refused by it, in one round trip
+    /// and without a lock. The conditional update decides.
+    async fn take_seat(&self, hold: Hold) -> Result<Reservation> {
+        let id = hold.reservation.seat_id;
+        let chance = self.read(id, |tx, id| Box::pin(chance(tx, *id))).await?;
+        self.write_verified(
+            (hold, chance),
+            |tx, (hold, chance)| Box::pin(apply_hold(tx, hold, *chance)),
+            |tx, (hold, _)| Box::pin(held_before(tx, &hold.reservation)),
+        )
+        .await
+    }
+
+    async fn expire(&self, due: Vec<Reservation>) -> Result<Vec<SeatLocation>> {
+        self.write(due, |tx, due| Box::pin(expire(tx, due))).await
+    }
+
+    /// One bad row must not keep the rest.
+    async fn expire_one_by_one(&self, due: Vec<Reservation>, swept: &mut Swept) -> Result<()> {
+        for reservation in due {
+            let id = reservation.id;
+            match self.expire(vec![reservation]).await {
+                Ok(freed) => swept.freed.extend(freed),
+                Err(Error::Bug(error)) => {
+                    tracing::error!(reservation = %id, %error, "a hold cannot be tidied");
+                    swept.failed += 1;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+    #[diesel(sql_type = BigInt)]
+    user_id: i64,
+    #[diesel(sql_type = BigInt)]
+    concert_id: i64,
+    #[diesel(sql_type = BigInt)]
+    schedule_id: i64,
+    #[diesel(sql_type = BigInt)]
+    seat_id: i64,
+    #[diesel(sql_type = BigInt)]
+    price: i64,
+    #[diesel(sql_type = Text)]
+    status: String,
+    #[diesel(sql_type = BigInt)]
+    created_at: i64,
+    #[diesel(sql_type = BigInt)]
+    expires_at: i64,
+    #[diesel(sql_type = BigInt)]
+    now: i64,
+}
+
+impl Row {
+    /// The server's time at which the row was read.
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.now)
+    }
+
+    /// A pending hold past its time reads as expired, whether or not it was tidied.
+    fn reservation(self) -> Result<Reservation> {
+        let (expires_at, now) = (Timestamp::from_millis(self.expires_at), self.now());
+        let status = match self.status.as_str() {
+            "PENDING" if expires_at <= now => ReservationStatus::Expired,
+            "PENDING" => ReservationStatus::Pending,
+            "CONFIRMED" => ReservationStatus::Confirmed,
+            "EXPIRED" => ReservationStatus::Expired,
+            "CANCELLED" => ReservationStatus::Cancelled,
+            other => return Err(unknown_word("reservations.status", other)),
+        };
+        Ok(Reservation {
+            id: typed("reservations.id", self.id)?,
+            user_id: typed("reservations.user_id", self.user_id)?,
+            concert_id: typed("reservations.concert_id", self.concert_id)?,
+            schedule_id: typed("reservations.schedule_id", self.schedule_id)?,
+            seat_id: typed("reservations.seat_id", self.seat_id)?,
+            price: typed("reservations.price", self.price)?,
+            status,
+            created_at: Timestamp::from_millis(self.created_at),
+            expires_at,
+        })
+    }
+}
+
+/// How a seat can be had.
+#[derive(Clone, Copy)]
+enum Chance {
+    Free,
+    /// From a hold that has ended and that nobody has tidied.
+    Ended,
+}
+
+async fn chance(tx: &mut Tx, seat: SeatId) -> Run<Chance> {
+    let state = sql("SELECT CASE WHEN status = 'AVAILABLE' THEN 1
+             WHEN status = 'TEMP_RESERVED' AND held_until <= {now} THEN 2 ELSE 3 END AS n
+         FROM seats WHERE id = ?")
+    .int(seat)
+    .count(tx)
+    .await?;
+    match state {
+        0 => Err(Error::SeatNotFound.into()),
+        1 => Ok(Chance::Free),
+        2 => Ok(Chance::Ended),
+        _ => Err(Error::SeatNotAvailable.into()),
+    }
+}
+
+/// The seat decides: one conditional update, and its affected rows are the verdict.
+async fn apply_hold(tx: &mut Tx, hold: &Hold, chance: Chance) -> Run<Reservation> {
+    let reservation = &hold.reservation;
+    let take = match chance {
+        Chance::Free => {
+            "UPDATE seats SET status = 'TEMP_RESERVED', reservation_id = ?, held_until = ?
+             WHERE id = ? AND schedule_id = ? AND status = 'AVAILABLE'"
+        }
+        // The second of two callers finds a hold that has not ended, and matches nothing.
+        Chance::Ended => {
+            "UPDATE seats SET status = 'TEMP_RESERVED', reservation_id = ?, held_until = ?
+             WHERE id = ? AND schedule_id = ? AND (status = 'AVAILABLE'
+                 OR (status = 'TEMP_RESERVED' AND held_until <= {now}))"
+        }
+    };
+    let taken = sql(take)
+        .int(reservation.id)
+        .time(reservation.expires_at)
+        .int(reservation.seat_id)
+        .int(reservation.schedule_id)
+        .run(tx)
+        .await?;
+    if taken == 0 {
+        return Err(why_not_taken(tx, reservation.seat_id).await?.into());
+    }
+    if matches!(chance, Chance::Ended) {
+        expire_ended_hold_of(tx, reservation.seat_id).await?;
+    }
+    insert(tx, reservation).await?;
+    keep(tx, hold.claim.as_ref(), reservation).await?;
+    Ok(reservation.clone())
+}
+
+async fn why_not_taken(tx: &mut Tx, seat: SeatId) -> Run<Error> {
+    let found = sql("SELECT COUNT(*) AS n FROM seats WHERE id = ?").int(seat).count(tx).await?;
+    Ok(if found == 0 { Error::SeatNotFound } else { Error::SeatNotAvailable })
+}
+
+/// The hold whose seat is being taken over has ended; the sweeper was not needed for that.
+async fn expire_ended_hold_of(tx: &mut Tx, seat: SeatId) -> Run<()> {
+    sql("UPDATE reservations SET status = 'EXPIRED'
+         WHERE live_seat_id = ? AND status = 'PENDING' AND expires_at <= {now}")
+    .int(seat)
+    .run(tx)
+    .await?;
+    Ok(())
+}
+
+async fn insert(tx: &mut Tx, reservation: &Reservation) -> Run<()> {
+    let inserted = sql(
+        "INSERT INTO reservations (id, user_id, concert_id, schedule_id, seat_id, price, status,
+                                   created_at, expires_at)
+         VALUES (?, ?, ?, ?, ?, ?, 'PENDING', ?, ?)",
+    )
+    .int(reservation.id)
+    .int(reservation.user_id)
+    .int(reservation.concert_id)
+    .int(reservation.schedule_id)
+    .int(reservation.seat_id)
+    .int(reservation.price)
+    .time(reservation.created_at)
+    .time(reservation.expires_at)
+    .run(tx)
+    .await;
+    match inserted {
+        Err(Fault::Duplicate(key)) if key.ends_with("uq_reservations_live_seat") => {
+            // The net below the conditional update: a second live owner was about to be written.
+            metrics::counter!("concert_double_sales_prevented_total").increment(1);
+            tracing::error!(seat = %reservation.seat_id, "the unique key of a seat's owner fired");
+            Err(Error::bug("a seat was free while a reservation owned it").into())
+        }
+        other => other.map(drop),
+    }
+}
+
+/// The reservation, if the hold that wrote it was committed.
+async fn held_before(tx: &mut Tx, reservation: &Reservation) -> Run<Option<Reservation>> {
+    let held = sql("SELECT COUNT(*) AS n FROM reservations WHERE id = ?").int(reservation.id);
+    Ok((held.count(tx).await? == 1).then(|| reservation.clone()))
+}
+
+/// One reservation as it reads now.
+pub(crate) async fn find(tx: &mut Tx, id: ReservationId) -> Run<Option<Seen<Reservation>>> {
+    let row: Option<Row> =
+        sql("SELECT r.*, {now} AS now FROM reservations r WHERE id = ?").int(id).row(tx).await?;
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some(Seen { now: row.now(), value: row.reservation()? }))
+}
+
+async fn list(tx: &mut Tx, user: UserId, page: PageRequest) -> Run<Page<Reservation>> {
+    let after = page.after.unwrap_or(Cursor { key: i64::MAX, id: i64::MAX });
+    let rows: Vec<Row> = sql("SELECT r.*, {now} AS now FROM reservations r
+         WHERE user_id = ? AND (created_at < ? OR (created_at = ? AND id < ?))
+         ORDER BY created_at DESC, id DESC LIMIT ?")
+    .int(user)
+    .int(after.key)
+    .int(after.key)
+    .int(after.id)
+    .int(page.limit.get() + 1)
+    .rows(tx)
+    .await?;
+    let rows = rows.into_iter().map(Row::reservation).collect::<Result<_>>()?;
+    Ok(Page::from_rows(rows, page.limit, |r: &Reservation| Cursor {
+        key: r.created_at.as_millis(),
+        id: r.id.get(),
+    }))
+}
+
+async fn cancel(tx: &mut Tx, id: ReservationId, user: UserId) -> Run<bool> {
+    let seat = sql("SELECT seat_id AS n FROM reservations WHERE id = ? AND user_id = ?");
+    let seat = seat.int(id).int(user).count(tx).await?;
+    sql("SELECT id AS n FROM seats WHERE id = ? FOR UPDATE").int(seat).count(tx).await?;
+    let found = find(tx, id).await?.filter(|seen| seen.value.user_id == user);
+    let reservation = found.ok_or(Error::ReservationNotFound)?.value;
+    match reservation.status {
+        ReservationStatus::Confirmed => return Err(Error::ReservationNotPending.into()),
+        ReservationStatus::Expired | ReservationStatus::Cancelled => return Ok(false),
+        ReservationStatus::Pending => {}
+    }
+    free_held_seats(tx, std::slice::from_ref(&reservation)).await?;
+    sql("UPDATE reservations SET status = 'CANCELLED' WHERE id = ? AND status = 'PENDING'")
+        .int(id)
+        .run(tx)
+        .await?;
+    Ok(true)
+}
+
+async fn is_cancelled(tx: &mut Tx, id: ReservationId) -> Run<Option<bool>> {
+    let found = find(tx, id).await?.map(|seen| seen.value.status);
+    Ok((found == Some(ReservationStatus::Cancelled)).then_some(true))
+}
+
+/// Frees the seats that these reservations hold; one may have been taken over.
+async fn free_held_seats(tx: &mut Tx, reservations: &[Reservation]) -> Run<()> {
+    let pairs: Vec<_> = reservations.iter().map(|r| [r.seat_id.get(), r.id.get()]).collect();
+    sql("UPDATE JSON_TABLE(?, '$[*]' COLUMNS (seat_id BIGINT PATH '$[0]',
+             reservation_id BIGINT PATH '$[1]')) t STRAIGHT_JOIN seats s ON s.id = t.seat_id
+         SET s.status = 'AVAILABLE', s.reservation_id = NULL, s.held_until = NULL
+         WHERE s.reservation_id = t.reservation_id AND s.status = 'TEMP_RESERVED'")
+    .json(&pairs)?
+    .run(tx)
+    .await?;
+    Ok(())
+}
+
+/// Ended holds, the oldest first, and one more than the limit to tell whether there are more.
+async fn due(tx: &mut Tx, limit: u32) -> Run<Vec<Reservation>> {
+    let rows: Vec<Row> = sql("SELECT r.*, {now} AS now FROM reservations r
+         WHERE status = 'PENDING' AND expires_at <= {now} ORDER BY expires_at LIMIT ?")
+    .int(i64::from(limit) + 1)
+    .rows(tx)
+    .await?;
+    Ok(rows.into_iter().map(Row::reservation).collect::<Result<_>>()?)
+}
+
+/// Ends these holds, but for those that were paid, cancelled or taken over meanwhile.
+async fn expire(tx: &mut Tx, due: &[Reservation]) -> Run<Vec<SeatLocation>> {
+    let seats: Vec<_> = due.iter().map(|reservation| reservation.seat_id).collect();
+    let ids: Vec<_> = due.iter().map(|reservation| reservation.id).collect();
+    sql("SELECT COUNT(*) AS n FROM JSON_TABLE(?, '$[*]' COLUMNS (id BIGINT PATH '$')) t
+         STRAIGHT_JOIN seats s ON s.id = t.id FOR UPDATE OF s")
+    .json(&seats)?
+    .count(tx)
+    .await?;
+    let rows: Vec<Row> = sql("SELECT r.*, {now} AS now
+         FROM JSON_TABLE(?, '$[*]' COLUMNS (id BIGINT PATH '$')) t
+         STRAIGHT_JOIN reservations r ON r.id = t.id
+         WHERE r.status = 'PENDING' AND r.expires_at <= {now}")
+    .json(&ids)?
+    .rows(tx)
+    .await?;
+    let ended = rows.into_iter().map(Row::reservation).collect::<Result<Vec<_>>>()?;
+    if ended.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<_> = ended.iter().map(|reservation| reservation.id).collect();
+    sql("UPDATE JSON_TABLE(?, '$[*]' COLUMNS (id BIGINT PATH '$')) t
+         STRAIGHT_JOIN reservations r ON r.id = t.id
+         SET r.status = 'EXPIRED' WHERE r.status = 'PENDING'")
+    .json(&ids)?
+    .run(tx)
+    .await?;
+    free_held_seats(tx, &ended).await?;
+    Ok(ended.iter().map(Reservation::location).collect())
+}
