@@ -19,7 +19,8 @@ run: ## build the release binary and serve the API with demo data (no server, no
 test: ## all tests, on every engine that exists
 	@scripts/test.sh
 
-test-embedded: test ## the tests that need no server (today these are all tests)
+test-embedded: ## the tests that need no server
+	@scripts/test.sh embedded
 
 ci: fmt-check lint domain-gate deny test docs docs-check ## what .ci/run calls: every gate and every test
 	@echo "ci: all gates passed"
