@@ -171,7 +171,7 @@ impl Lanes {
         answer: RedisResult<T>,
     ) -> Result<T> {
         answer.map_err(|error| {
-            if error.kind() == ErrorKind::Io {
+            if connects_to_nothing(&error) {
                 self.break_lane(used, &error);
             }
             refusal(what, &error)
@@ -212,6 +212,12 @@ impl Lanes {
         self.lanes[lane].store(Some(Arc::new(connection)));
         Ok(())
     }
+}
+
+/// Whether another connection may do better: this one is dead or slow, or what it leads to is no
+/// master any more.
+fn connects_to_nothing(error: &RedisError) -> bool {
+    matches!(error.kind(), ErrorKind::Io | ErrorKind::Server(ServerErrorKind::ReadOnly))
 }
 
 /// What a failed command means to the caller: a server that does not answer, or refuses for now,

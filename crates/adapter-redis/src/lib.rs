@@ -5,8 +5,9 @@
 //! join again.
 //!
 //! * Commands go through a few multiplexed connections ([`Redis`]), each with a deadline.
-//! * Every change is one Lua script on the keys of one hash tag, so that it is atomic and also
-//!   runs on a Redis Cluster node. What decides about time is the server's `TIME`.
+//! * Every change is one Lua script on the keys of one hash tag, so that it is atomic and fits a
+//!   Redis Cluster; the connections, though, lead to one server. What decides about time is the
+//!   server's `TIME`.
 //! * A command that timed out may have run, so every script can be repeated without harm.
 //!
 //! Redis 7.0 or later is needed (ranges of bits in `BITCOUNT` and `BITPOS`, `SET` with `NX` and

@@ -92,3 +92,4 @@ concert_testkit::queue_time_contract!(OverRedis);
 concert_testkit::lock_contract!(OverRedis);
 concert_testkit::cache_contract!(OverRedis);
 concert_testkit::booking_contract!(OverRedis);
+concert_testkit::events_contract!(OverRedis);

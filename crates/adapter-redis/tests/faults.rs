@@ -246,3 +246,67 @@ async fn a_purge_leaves_no_key_of_a_token_behind() {
     let keys: Vec<String> = redis::cmd("KEYS").arg("*").query_async(&mut connection).await.unwrap();
     assert_eq!(keys, ["q:{1}"]);
 }
+
+/// A cluster refuses a script that touches keys of two slots.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_script_keeps_to_one_slot_of_a_cluster() {
+    let server = PrivateServer::start_cluster().await;
+    command(&server, &["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]).await;
+    let redis = server.connect().await;
+    until("the cluster is up", async || redis.overview(concert()).await.is_ok()).await;
+    let forgetful = Rules { remember_ttl: Duration::ZERO, ..RULES };
+
+    let place = join(&redis, 1, token(1)).await.place;
+    redis.enter(&place.token, &RULES).await.unwrap();
+    redis.tick(concert(), &RULES).await.unwrap();
+    redis.set_policy(concert(), PolicyPatch::default(), &RULES).await.unwrap();
+    redis.finish(place.token.digest(), &forgetful).await.unwrap();
+    redis.overview(concert()).await.unwrap();
+    assert_eq!(redis.purge(&RULES, 10).await, Ok(1));
+    assert_eq!(redis.purge(&RULES, 10).await, Ok(0));
+
+    redis.bump(&["a".to_owned(), "b".to_owned()]).await.unwrap();
+    let noted = redis.get("a").await.unwrap().generation;
+    assert_eq!(redis.put("a", noted, vec![1], HOUR).await, Ok(true));
+    assert_eq!(redis.acquire("seat", "owner", HOUR).await, Ok(Locked::Acquired));
+    redis.release("seat", "owner").await.unwrap();
+}
+
+/// Who is in the queue can go on and leave; who is not must wait for room.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_whose_memory_is_full_refuses_joins_only() {
+    let server = PrivateServer::start().await;
+    let redis = server.connect().await;
+    let place = join(&redis, 1, token(1)).await.place;
+    command(&server, &["CONFIG", "SET", "maxmemory", "1"]).await;
+    assert!(unavailable(&redis.join(wish(2, token(2)), &RULES).await));
+    redis.enter(&place.token, &RULES).await.unwrap();
+    redis.finish(place.token.digest(), &RULES).await.unwrap();
+    assert_eq!(redis.overview(concert()).await.unwrap().active, 0);
+    command(&server, &["CONFIG", "SET", "maxmemory", "0"]).await;
+    join(&redis, 2, token(2)).await;
+}
+
+/// Masses of users for measuring are users like others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_filled_queue_admits_from_its_head() {
+    let server = PrivateServer::start().await;
+    let redis = server.connect().await;
+    let (first, tokens) = (UserId::try_from(1).unwrap(), SequentialTokens::default());
+    redis.fill_queue(concert(), first, 1_200, &tokens, &RULES).await.unwrap();
+    assert_eq!(redis.overview(concert()).await.unwrap().waiting, 1_200);
+    assert_eq!(redis.live_concerts().await, Ok(vec![concert()]));
+    redis.tick(concert(), &RULES).await.unwrap();
+    let tokens = SequentialTokens::default();
+    for number in 1..=1_200 {
+        let seen = redis.find(&tokens.fresh()).await.unwrap().unwrap();
+        assert_eq!(seen.user.get(), number);
+        let rank = number as u64 - u64::from(LIMIT).min(number as u64);
+        match seen.standing {
+            Standing::Active { .. } => assert_eq!(rank, 0),
+            standing => assert_eq!(standing, Standing::Waiting { rank }),
+        }
+    }
+    let again = redis.fill_queue(concert(), first, 1, &tokens, &RULES).await;
+    assert!(matches!(again, Err(Error::Conflict(_))), "{again:?}");
+}

@@ -4,6 +4,7 @@
 
 use concert_domain::queue::TokenDigest;
 use concert_domain::{ConcertId, Error, Result};
+use redis::Value;
 
 use super::WHAT;
 use crate::Redis;
@@ -39,19 +40,22 @@ impl Redis {
         Ok(Some(at))
     }
 
-    /// Makes a place known by its token, and its concert as one that has a place.
-    pub(super) async fn list(&self, digest: TokenDigest, at: At) -> Result<()> {
-        let At { concert, number } = at;
+    /// Makes places of a concert known by their tokens, and the concert as one that has a place.
+    pub(super) async fn list(
+        &self,
+        concert: ConcertId,
+        places: &[(TokenDigest, i64)],
+    ) -> Result<()> {
         let mut add = redis::pipe();
-        add.cmd("HSET")
-            .arg(self.bucket_key(&digest))
-            .arg(digest.as_bytes())
-            .arg(format!("{concert}:{number}"))
-            .ignore();
-        let concerts = self.concerts_key();
-        add.cmd("ZADD").arg(concerts).arg("GT").arg(number).arg(concert.get()).ignore();
-        self.commands::<()>(WHAT, &add).await?;
-        self.known.insert(digest, at);
+        for (digest, number) in places {
+            add.hset(self.bucket_key(digest), digest.as_bytes(), format!("{concert}:{number}"));
+        }
+        let last = places.iter().map(|(_, number)| *number).max();
+        add.cmd("ZADD").arg(self.concerts_key()).arg("GT").arg(last).arg(concert.get());
+        self.commands::<Value>(WHAT, &add).await?;
+        for (digest, number) in places {
+            self.known.insert(*digest, At { concert, number: *number });
+        }
         Ok(())
     }
 
@@ -59,10 +63,10 @@ impl Redis {
     pub(super) async fn unlist(&self, digests: &[TokenDigest]) -> Result<()> {
         let mut remove = redis::pipe();
         for digest in digests {
-            remove.cmd("HDEL").arg(self.bucket_key(digest)).arg(digest.as_bytes()).ignore();
+            remove.hdel(self.bucket_key(digest), digest.as_bytes());
             self.known.forget(digest);
         }
-        self.commands(WHAT, &remove).await
+        self.commands::<Value>(WHAT, &remove).await.map(drop)
     }
 
     /// The concerts that have a place, also one that has ended.

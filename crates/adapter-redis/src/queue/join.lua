@@ -20,14 +20,7 @@ if first and state.mode == 'DRAIN' then
     return false
 end
 if first then
-    state.sequence = state.sequence + 1
-    place = {
-        number = state.sequence, token = ARGV[7], tag = ARGV[8], user = user,
-        deadline = now + rules.waiting_ttl, admitted_at = 0, status = 'W',
-    }
-    write_place(place)
-    redis.call('HSET', users_of(user), user, place.number)
-    enter_line(place.number)
+    place = append_place(user, ARGV[7], ARGV[8])
 end
 
 admission_step()

@@ -7,7 +7,7 @@ use concert_domain::queue::TokenDigest;
 
 use super::index::At;
 
-/// How many tokens one generation holds; two are kept, about 15 MB together.
+/// How many tokens one generation holds; two are kept, about 17 MB together.
 const GENERATION: usize = 1 << 17;
 
 /// Tokens of which somebody asked lately. When the young generation is full, the old one, in

@@ -1,7 +1,7 @@
 -- The admission step, which ends every transition: drops what is past its deadline, then admits
 -- from the head while there is room, the mode is not HOLD and the rate allows.
 --
--- ARGV[1] to ARGV[5] are the service's rules.
+-- ARGV[1] to ARGV[5] are the service's rules; what a script takes itself comes after them.
 
 local rules = {
     active_limit = tonumber(ARGV[1]),
@@ -13,6 +13,19 @@ local rules = {
 
 -- How many places of a kind one step looks at, so that no step keeps the server for long.
 local BATCH = 1000
+
+-- A new place at the tail.
+local function append_place(user, token, tag)
+    state.sequence = state.sequence + 1
+    local place = {
+        number = state.sequence, token = token, tag = tag, user = user,
+        deadline = now + rules.waiting_ttl, admitted_at = 0, status = 'W',
+    }
+    write_place(place)
+    redis.call('HSET', users_of(user), user, place.number)
+    enter_line(place.number)
+    return place
+end
 
 -- Ends a place that is not ended: now, or when its deadline passed.
 local function end_place(place)

@@ -1,7 +1,10 @@
 //! The server that tests share, and servers of their own for tests that would disturb others.
 // Each test program uses a part of this only.
 #![allow(dead_code)]
+// What a server is reached by comes from whoever started it.
+#![allow(clippy::disallowed_methods)]
 
+use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -40,13 +43,26 @@ pub async fn plain(address: &str) -> redis::aio::MultiplexedConnection {
 pub struct PrivateServer {
     child: Child,
     folder: TempDir,
+    options: Vec<String>,
 }
 
 impl PrivateServer {
     pub async fn start() -> Self {
+        Self::start_with(Vec::new()).await
+    }
+
+    /// A cluster of one, which has every slot.
+    pub async fn start_cluster() -> Self {
+        // Free a moment ago. Nobody connects to it, but the server insists on one.
+        let bus = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let options = format!("--cluster-enabled yes --bind 127.0.0.1 --cluster-port {bus}");
+        Self::start_with(options.split(' ').map(str::to_owned).collect()).await
+    }
+
+    async fn start_with(options: Vec<String>) -> Self {
         let folder = TempDir::new().unwrap();
-        let child = launch(&folder);
-        let server = Self { child, folder };
+        let child = launch(&folder, &options);
+        let server = Self { child, folder, options };
         server.wait_until_it_answers().await;
         server
     }
@@ -71,7 +87,7 @@ impl PrivateServer {
     /// A server without any data takes the place of this one, which gets no time to say goodbye.
     pub fn restart(&mut self) {
         self.kill();
-        self.child = launch(&self.folder);
+        self.child = launch(&self.folder, &self.options);
     }
 
     async fn wait_until_it_answers(&self) {
@@ -98,7 +114,7 @@ impl Drop for PrivateServer {
 }
 
 /// The shared server's own command line, but for its last word, the configuration file.
-fn launch(folder: &TempDir) -> Child {
+fn launch(folder: &TempDir, options: &[String]) -> Child {
     let pid = std::env::var("TEST_REDIS_PID").expect(
         "TEST_REDIS_PID names no Redis server: run this with `scripts/services run -- COMMAND`",
     );
@@ -109,6 +125,7 @@ fn launch(folder: &TempDir) -> Child {
         .args(&words[1..])
         .args(["--port", "0", "--save", "", "--unixsocket", "socket", "--dir"])
         .arg(folder.path())
+        .args(options)
         .current_dir(folder.path())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
