@@ -4,6 +4,7 @@
 
 use std::fs::DirEntry;
 use std::io::Read as _;
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -100,6 +101,20 @@ impl Broker {
 
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.read("port"))
+    }
+
+    /// Another address, where it can be told to start the next time. Like its first port, this
+    /// one lies below those that the system gives to outgoing connections.
+    pub fn other_address(&self) -> String {
+        let first: u16 = self.read("port").parse().unwrap();
+        let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+        format!("127.0.0.1:{}", (first + 1..).find(free).unwrap())
+    }
+
+    /// Has it start at another address the next time.
+    pub fn move_to(&self, address: &str) {
+        let (_, port) = address.split_once(':').unwrap();
+        std::fs::write(self.folder.path().join("kafka/port"), port).unwrap();
     }
 
     /// Answers when every thread stands still; the signal alone is not yet that.
