@@ -151,6 +151,9 @@ impl QueueStore for Redis {
 
     async fn live_concerts(&self) -> Result<Vec<ConcertId>> {
         let listed = self.listed().await?;
+        if listed.is_empty() {
+            return Ok(listed); // an empty pipeline is refused
+        }
         let mut ask = redis::pipe();
         for concert in &listed {
             let state = self.state_key(*concert);

@@ -242,6 +242,7 @@ async fn a_purge_leaves_no_key_of_a_token_behind() {
     assert_eq!(redis.purge(&forgetful, 1_000).await, Ok(100));
     assert_eq!(redis.live_concerts().await, Ok(vec![]));
     assert_eq!(redis.purge(&forgetful, 1_000).await, Ok(0));
+    assert_eq!(redis.live_concerts().await, Ok(vec![]), "no concert is listed any more");
     let mut connection = plain(&server.address()).await;
     let keys: Vec<String> = redis::cmd("KEYS").arg("*").query_async(&mut connection).await.unwrap();
     assert_eq!(keys, ["q:{1}"]);

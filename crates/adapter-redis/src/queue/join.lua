@@ -14,16 +14,16 @@ if number then
     end
 end
 
-local first = not place
-if first and state.mode == 'DRAIN' then
-    save_state()
-    return false
-end
+local closed = not place and state.mode == 'DRAIN'
+local first = not place and not closed
 if first then
     place = append_place(user, ARGV[7], ARGV[8])
 end
 
 admission_step()
 save_state()
+if closed then
+    return false
+end
 -- Read again: the step may have admitted it.
 return { first and 1 or 0, place.number, describe(read_place(place.number)) }
