@@ -277,15 +277,15 @@ const RANKING: &str = "
             (SELECT MIN(reservation_opens_at) FROM schedules
              WHERE concert_id = c.id) AS opened_at
         FROM concerts c LEFT JOIN concert_sales f ON f.concert_id = c.id
-    ), lines AS (
+    ), listed AS (
         SELECT /*+ NO_MERGE(figures) */ id, title, sold_seats, total_seats, sales, opened_at,
             CASE WHEN total_seats > 0 AND sold_seats >= total_seats
                 THEN last_sold_at END AS sold_out_at
         FROM figures
     )
-    SELECT /*+ NO_MERGE(lines) */ id, title, sold_seats, total_seats, sales, sold_out_at,
+    SELECT /*+ NO_MERGE(listed) */ id, title, sold_seats, total_seats, sales, sold_out_at,
         sold_out_at - opened_at AS sold_out_after_ms
-    FROM lines
+    FROM listed
     ORDER BY sold_out_after_ms IS NULL, sold_out_after_ms, sales DESC, id
     LIMIT ? OFFSET ?";
 

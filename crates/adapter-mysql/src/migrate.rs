@@ -20,10 +20,12 @@ impl Mysql {
     pub async fn migrate(&self) -> Result<usize> {
         let mut conn = self.connect_alone().await?;
         self.spawn(async move {
-            let locked = sql("SELECT GET_LOCK(CONCAT('migrate:', MD5(DATABASE())), 60) AS n")
-                .count(&mut conn)
-                .await
-                .map_err(Fault::refusal)?;
+            let locked = sql(
+                "SELECT GET_LOCK(CONCAT('migrate:', LEFT(SHA2(DATABASE(), 256), 40)), 60) AS n",
+            )
+            .count(&mut conn)
+            .await
+            .map_err(Fault::refusal)?;
             if locked != 1 {
                 return Err(Error::unavailable("the database's migration lock"));
             }
