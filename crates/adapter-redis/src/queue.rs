@@ -19,9 +19,9 @@
 //! the count of bits set up to the own one, plus one counter for each 65,536 numbers in front.
 //! Places and look-ups lie in small hashes, which Redis keeps as flat lists (up to 128 entries
 //! in Redis 7, 512 in Redis 8, of 64 bytes each): no pointers, no object a user. Measured on
-//! Redis 8.0 (`tests/memory.rs`): 131 bytes a waiting user with 100,000 waiting, 105 with
-//! 1,000,000. An ended place is kept for [`Rules::remember_ttl`] and costs about 90 bytes more
-//! than a waiting one until `purge` comes to it.
+//! Redis 8.0 (`tests/memory.rs`): 134 bytes a waiting user with 100,000 waiting, 105 with
+//! 1,000,000. An ended place costs 211 with 100,000 of them; it is kept for
+//! [`Rules::remember_ttl`] and nothing is left of it when `purge` has come to it.
 //!
 //! A token says nothing about its concert, and a script may only touch the keys of one tag. So
 //! the concert and the number of a token are looked up first, in this process (`queue/known.rs`)

@@ -61,6 +61,29 @@ async fn a_waiting_user_costs_at_most_150_bytes() {
     assert!(bytes <= MOST_BYTES, "{bytes:.1} bytes a waiting user");
 }
 
+/// An ended place costs more until it is forgotten, and nothing afterwards.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_ended_place_costs_at_most_250_bytes_until_it_is_forgotten() {
+    const COUNT: u32 = 100_000;
+    let server = PrivateServer::start().await;
+    let redis = server.connect().await;
+    let (tokens, mut rules) = (SequentialTokens::default(), rules());
+    (rules.waiting_ttl, rules.remember_ttl) = (Duration::ZERO, Duration::ZERO);
+    redis.tick(concert(), &rules).await.unwrap();
+    redis.purge(&rules, 1).await.unwrap();
+    let before = used_memory(&server).await;
+    let first = UserId::try_from(1_000_000).unwrap();
+    redis.fill_queue(concert(), first, COUNT, &tokens, &rules).await.unwrap();
+    while redis.tick(concert(), &rules).await.unwrap().more {}
+
+    let bytes = (used_memory(&server).await - before) / f64::from(COUNT);
+    println!("{bytes:.1} bytes an ended place");
+    assert!(bytes <= 250.0, "{bytes:.1} bytes an ended place");
+    while redis.purge(&rules, 1_000).await.unwrap() > 0 {}
+    let left = (used_memory(&server).await - before) / f64::from(COUNT);
+    assert!(left < 10.0, "{left:.1} bytes are left of each place");
+}
+
 /// Also tells what the length of the queue does to a poll and to a step.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a measurement that takes a while; run it by name"]
