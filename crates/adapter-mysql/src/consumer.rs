@@ -213,16 +213,20 @@ async fn commit(tx: &mut Tx, progress: &Progress) -> Run<()> {
     if is_new(tx, progress).await? { apply(tx, progress).await } else { Ok(()) }
 }
 
-/// Moves the offset on, if it is still the event's and nobody has taken the partition over.
+/// Moves the offset behind the event, if it is still the lease's and nobody has taken the
+/// partition over.
 async fn move_on(tx: &mut Tx, progress: &Progress) -> Run<()> {
     let (me, lease) = (&progress.membership, progress.lease);
-    let moved = sql("UPDATE consumer_partitions SET next_offset = next_offset + 1
-         WHERE consumer_group = ? AND topic = ? AND part = ? AND epoch = ? AND next_offset = ?")
+    let moved = sql("UPDATE consumer_partitions SET next_offset = ?
+         WHERE consumer_group = ? AND topic = ? AND part = ? AND epoch = ? AND next_offset = ?
+           AND next_offset <= ?")
+    .int(progress.offset + 1)
     .text(me.group.as_str())
     .text(me.topic.as_str())
     .int(lease.partition)
     .int(lease.epoch)
     .int(lease.next_offset)
+    .int(progress.offset)
     .run(tx)
     .await?;
     if moved == 1 { Ok(()) } else { Err(Error::Conflict("the partition has moved on").into()) }
@@ -280,7 +284,7 @@ async fn bury(tx: &mut Tx, progress: &Progress, record: &Record, reason: &str) -
     .text(me.group.as_str())
     .text(me.topic.as_str())
     .int(lease.partition)
-    .int(lease.next_offset)
+    .int(progress.offset)
     .text(record.key.as_str())
     .bytes(record.value.as_slice())
     .text(reason)

@@ -185,16 +185,20 @@ fn leave(tx: &mut Tx<'_>, me: &Membership) -> Result<()> {
     Ok(())
 }
 
-/// Moves the offset on, if it is still the event's and nobody has taken the partition over.
+/// Moves the offset behind the event, if it is still the lease's and nobody has taken the
+/// partition over.
 fn move_on(tx: &mut Tx<'_>, progress: &Progress) -> Result<()> {
     let (me, lease) = (&progress.membership, progress.lease);
-    let moved = sql("UPDATE consumer_partitions SET next_offset = next_offset + 1
-         WHERE consumer_group = ? AND topic = ? AND part = ? AND epoch = ? AND next_offset = ?")
+    let moved = sql("UPDATE consumer_partitions SET next_offset = ?
+         WHERE consumer_group = ? AND topic = ? AND part = ? AND epoch = ? AND next_offset = ?
+           AND next_offset <= ?")
+    .int(progress.offset + 1)
     .text(me.group.as_str())
     .text(me.topic.as_str())
     .int(lease.partition)
     .int(lease.epoch)
     .int(lease.next_offset)
+    .int(progress.offset)
     .run(tx.conn)?;
     if moved == 1 { Ok(()) } else { Err(Error::Conflict("the partition has moved on")) }
 }
@@ -251,7 +255,7 @@ fn bury(tx: &mut Tx<'_>, progress: &Progress, record: &Record, reason: &str) -> 
     .text(me.group.as_str())
     .text(me.topic.as_str())
     .int(lease.partition)
-    .int(lease.next_offset)
+    .int(progress.offset)
     .text(record.key.as_str())
     .bytes(record.value.as_slice())
     .text(reason)

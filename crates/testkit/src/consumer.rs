@@ -19,6 +19,7 @@ macro_rules! consumer_contract {
             of_concurrent_commits_of_one_event_one_has_an_effect,
             an_event_at_two_offsets_has_its_effect_once_per_group,
             a_commit_out_of_turn_changes_nothing,
+            a_gap_in_the_log_is_stepped_over_and_never_back,
             a_commit_of_an_owner_before_is_fenced_off,
             a_dead_event_is_kept_and_sent_on_once,
             a_partition_has_one_owner_at_a_time,
@@ -50,7 +51,7 @@ async fn leases<H: Harness>(world: &World<H>, owner: &str, ttl: Duration) -> Vec
 
 fn sold(owner: &str, lease: PartitionLease, concert: ConcertId) -> Progress {
     let effect = Effect::Sold { concert, amount: Won::of(10), at: Timestamp::MIN };
-    Progress { membership: member(owner), lease, event: None, effect }
+    Progress { membership: member(owner), offset: lease.next_offset, lease, event: None, effect }
 }
 
 async fn sold_seats<H: Harness>(world: &World<H>, concert: ConcertId) -> u64 {
@@ -131,6 +132,23 @@ pub async fn a_commit_out_of_turn_changes_nothing<H: Harness>() {
     assert_eq!(sold_seats(&world, show.concert).await, 2);
 }
 
+/// A log whose retention is over goes on further behind; a consumer that could only take the next
+/// offset would stand still for ever.
+pub async fn a_gap_in_the_log_is_stepped_over_and_never_back<H: Harness>() {
+    let world = World::<H>::start().await;
+    let show = world.show(5).await;
+    let lease = leases(&world, "a", LONG).await[0];
+    let consumers = world.ports().consumers;
+    let later = Progress { offset: 7, ..sold("a", lease, show.concert) };
+    consumers.commit(later).await.unwrap();
+    let next = PartitionLease { next_offset: 8, ..lease };
+    let earlier = Progress { offset: 3, ..sold("a", next, show.concert) };
+    assert_conflict(consumers.commit(earlier).await);
+    consumers.commit(sold("a", next, show.concert)).await.unwrap();
+    assert_eq!(sold_seats(&world, show.concert).await, 2);
+    assert_eq!(leases(&world, "a", LONG).await[0].next_offset, 9);
+}
+
 pub async fn a_commit_of_an_owner_before_is_fenced_off<H: Harness>() {
     let world = World::<H>::start().await;
     let show = world.show(5).await;
@@ -150,7 +168,8 @@ pub async fn a_dead_event_is_kept_and_sent_on_once<H: Harness>() {
     let lease = leases(&world, "a", LONG).await[2];
     let record = Record { key: "k".to_owned(), value: b"\xffnot an event".to_vec() };
     let effect = Effect::Dead { record: record.clone(), reason: "malformed".to_owned() };
-    let progress = Progress { membership: member("a"), lease, event: None, effect };
+    let progress =
+        Progress { membership: member("a"), offset: lease.next_offset, lease, event: None, effect };
     let ports = world.ports();
     ports.consumers.commit(progress.clone()).await.unwrap();
     assert_conflict(ports.consumers.commit(progress).await);

@@ -202,7 +202,8 @@ pub async fn a_dead_letter_is_replayed_once<H: Harness>() {
     let lease = ports.consumers.lease(&member("a"), LONG).await.unwrap()[0];
     let record = Record { key: "k".to_owned(), value: b"poison".to_vec() };
     let effect = Effect::Dead { record: record.clone(), reason: "malformed".to_owned() };
-    let progress = Progress { membership: member("a"), lease, event: None, effect };
+    let progress =
+        Progress { membership: member("a"), offset: lease.next_offset, lease, event: None, effect };
     ports.consumers.commit(progress).await.unwrap();
     let letter = ports.outbox.dead_letters(page(10, None)).await.unwrap().items.remove(0);
     assert_eq!(letter.replayed_at, None);

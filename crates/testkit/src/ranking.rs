@@ -31,7 +31,13 @@ impl<'a, H: Harness> Ledger<'a, H> {
     }
 
     async fn commit(&mut self, effect: Effect) {
-        let progress = Progress { membership: member("a"), lease: self.lease, event: None, effect };
+        let progress = Progress {
+            membership: member("a"),
+            offset: self.lease.next_offset,
+            lease: self.lease,
+            event: None,
+            effect,
+        };
         self.world.ports().consumers.commit(progress).await.unwrap();
         self.lease.next_offset += 1;
     }

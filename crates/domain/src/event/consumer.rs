@@ -66,25 +66,28 @@ impl Consumer {
         };
         let mut done = 0;
         for entry in entries {
-            lease.next_offset = entry.offset;
+            let offset = entry.offset;
             if let Err(error) = self.consume(lease, entry).await {
                 return (done, Err(error));
             }
+            lease.next_offset = offset + 1;
             done += 1;
         }
         (done, Ok(()))
     }
 
     async fn consume(&self, lease: PartitionLease, entry: LogEntry) -> Result<()> {
+        let offset = entry.offset;
+        let place = (lease.partition, offset);
         let handled = match self.handle(lease, &entry).await {
-            Err(error) if self.gives_up(lease, &error) => {
+            Err(error) if self.gives_up(place, &error) => {
                 let effect = Effect::Dead { record: entry.record, reason: reason_of(&error) };
-                self.commit(lease, None, effect).await
+                self.commit(lease, offset, None, effect).await
             }
             other => other,
         };
         if handled.is_ok() {
-            self.lock_tries().remove(&(lease.partition, lease.next_offset));
+            self.lock_tries().remove(&place);
         }
         handled
     }
@@ -95,28 +98,29 @@ impl Consumer {
             self.queue.finish(place).await?;
         }
         let effect = effect_of(&event, &data)?;
-        self.commit(lease, Some(event.id), effect).await
+        self.commit(lease, entry.offset, Some(event.id), effect).await
     }
 
     async fn commit(
         &self,
         lease: PartitionLease,
+        offset: i64,
         event: Option<String>,
         effect: Effect,
     ) -> Result<()> {
         let membership = self.membership.clone();
-        self.store.commit(Progress { membership, lease, event, effect }).await
+        self.store.commit(Progress { membership, lease, offset, event, effect }).await
     }
 
     /// Counts a failed try, and tells whether it was the last. Lost ownership and absent
     /// dependencies are not the event's fault; what cannot be understood now never will be.
-    fn gives_up(&self, lease: PartitionLease, error: &Error) -> bool {
+    fn gives_up(&self, place: (u32, i64), error: &Error) -> bool {
         match error.kind() {
             ErrorKind::Unavailable | ErrorKind::Conflict => false,
             ErrorKind::BadInput => true,
             _ => {
                 let mut tries = self.lock_tries();
-                let count = tries.entry((lease.partition, lease.next_offset)).or_default();
+                let count = tries.entry(place).or_default();
                 *count += 1;
                 *count >= MAX_TRIES
             }

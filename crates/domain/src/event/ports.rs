@@ -197,8 +197,11 @@ pub enum Effect {
 pub struct Progress {
     /// Who consumes what.
     pub membership: Membership,
-    /// The right to do so; `next_offset` is the offset of the event.
+    /// The right to do so; `next_offset` is the offset that the store must have.
     pub lease: PartitionLease,
+    /// The offset of the event: `next_offset`, or a later one if the log has lost what was
+    /// between (its retention is over).
+    pub offset: i64,
     /// The name of the event; absent for a record that has no effect but to be kept as dead.
     pub event: Option<String>,
     /// What the event does.
@@ -210,9 +213,9 @@ pub struct Progress {
 /// * `lease` MUST give a partition to one owner at a time, until its lease ends or is given
 ///   back; each change of owner MUST raise the epoch. Live owners MUST get fair shares: none has
 ///   more than the partitions divided by the live owners, rounded up, once all have asked.
-/// * `commit` MUST apply the effect and move the offset on by one in one transaction, and only if
-///   the stored offset is the event's and no later epoch has owned the partition; else it
-///   changes nothing and answers `Conflict`. So an effect happens exactly once even with two
+/// * `commit` MUST apply the effect and move the offset to the one behind the event in one
+///   transaction, and only if the stored offset is the lease's, the event does not lie before it
+///   and no later epoch has owned the partition; else it changes nothing and answers `Conflict`. So an effect happens exactly once even with two
 ///   owners for a moment.
 /// * A named event whose effect the group has had before MUST have no second one; only the
 ///   offset moves. A relay that lost the log's answer publishes again, and then one event lies
