@@ -1,14 +1,15 @@
-//! What a waiting user costs in memory.
+//! What a waiting user costs in memory. What a million cost, and what a poll and a step take then,
+//! is measured by `scripts/services run -- cargo run --release -p concert-adapter-redis --example million`.
 // Test code: a broken bound is reported by a panic.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use common::PrivateServer;
 use concert_adapter_redis::Redis;
-use concert_domain::queue::{Join, PolicyPatch, QueueStore, QueueToken, Rules};
+use concert_domain::queue::{QueueStore, Rules};
 use concert_domain::{ConcertId, UserId};
 use concert_testkit::SequentialTokens;
 
@@ -82,32 +83,4 @@ async fn an_ended_place_costs_at_most_250_bytes_until_it_is_forgotten() {
     while redis.purge(&rules, 1_000).await.unwrap() > 0 {}
     let left = (used_memory(&server).await - before) / f64::from(COUNT);
     assert!(left < 10.0, "{left:.1} bytes are left of each place");
-}
-
-/// Also tells what the length of the queue does to a poll and to a step.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a measurement that takes a while; run it by name"]
-async fn a_million_waiting_users_cost_at_most_150_bytes_each() {
-    let server = PrivateServer::start().await;
-    let redis = server.connect().await;
-    let bytes = bytes_per_user(&server, &redis, 1_000_000).await;
-    println!("{bytes:.1} bytes a waiting user with 1,000,000 waiting");
-
-    let (last, user) = (QueueToken::from_bytes([9; 16]), UserId::try_from(2).unwrap());
-    let joined = Join { concert: concert(), user, token: last.clone() };
-    redis.join(joined, &rules()).await.unwrap();
-    let begin = Instant::now();
-    for _ in 0..1_000 {
-        redis.poll(&last, &rules()).await.unwrap();
-    }
-    println!("{:?} for a poll of the last one", begin.elapsed() / 1_000);
-
-    let patch = PolicyPatch { active_limit: Some(Some(1_000_000)), ..PolicyPatch::default() };
-    redis.set_policy(concert(), patch, &rules()).await.unwrap();
-    let begin = Instant::now();
-    for _ in 0..10 {
-        assert_eq!(redis.tick(concert(), &rules()).await.unwrap().admitted, 1_000);
-    }
-    println!("{:?} for a step that admits 1,000", begin.elapsed() / 10);
-    assert!(bytes <= MOST_BYTES, "{bytes:.1} bytes a waiting user");
 }
