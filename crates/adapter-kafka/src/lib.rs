@@ -104,6 +104,11 @@ impl Probe for Kafka {
         "kafka"
     }
 
+    /// Sales go on without it; the outbox keeps the events.
+    fn required(&self) -> bool {
+        false
+    }
+
     /// Asks for what the service needs, the leader of its own topic: a broker alone is not enough.
     async fn check(&self) -> Result<()> {
         let name = self.full_name(PAYMENT_TOPIC);

@@ -2,7 +2,7 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use concert_domain::seed::{Dataset, SeedStore};
-use concert_domain::{ConcertId, Error, IdKind, Result, Timestamp, TransactionId, UserId, Won};
+use concert_domain::{Error, IdKind, Result, Timestamp, TransactionId, UserId, Won};
 use diesel::QueryableByName;
 use diesel::sql_types::BigInt;
 
@@ -26,11 +26,6 @@ impl SeedStore for Mysql {
 
     async fn load(&self, data: Dataset) -> Result<()> {
         self.write_bulk(data, |tx, data| Box::pin(load(tx, data))).await
-    }
-
-    /// Refused: queues are kept by the engine beside this one.
-    async fn fill_queue(&self, _: ConcertId, _: UserId, _: u32) -> Result<()> {
-        Err(Error::Conflict("the database keeps no queue"))
     }
 }
 

@@ -14,8 +14,8 @@ use concert_adapter_mysql::{Mysql, Options};
 use concert_adapter_sqlite::{MemoryCache, MemoryLock, Sqlite, SystemClock};
 use concert_domain::cache::Cache;
 use concert_domain::lock::Lock;
-use concert_domain::seed::{Dataset, SeedStore};
-use concert_domain::{Clock, ConcertId, Ports, Result, Timestamp, UserId};
+use concert_domain::seed::SeedStore;
+use concert_domain::{Clock, Ports};
 use concert_testkit::{Harness, ScriptedGateway, SequentialTokens};
 use tempfile::TempDir;
 
@@ -77,8 +77,9 @@ impl Harness for Server {
             answers: engine.clone(),
             outbox: engine.clone(),
             consumers: engine.clone(),
-            seeds: Arc::new(Seeds { data: engine, queue: beside.clone() }),
+            seeds: engine,
             queue: beside.clone(),
+            queue_seeds: beside.clone(),
             log: beside,
             lock: self.lock.clone(),
             cache: self.cache.clone(),
@@ -107,31 +108,6 @@ impl Harness for Server {
     async fn restart(&mut self) {
         self.engine = None;
         self.engine = Some(open(&self.database).await);
-    }
-}
-
-/// Rows go to the database, queues to the engine that keeps them.
-struct Seeds {
-    data: Arc<Mysql>,
-    queue: Arc<Sqlite>,
-}
-
-#[async_trait]
-impl SeedStore for Seeds {
-    async fn now(&self) -> Result<Timestamp> {
-        self.data.now().await
-    }
-
-    async fn load_if_empty(&self, data: Dataset) -> Result<bool> {
-        self.data.load_if_empty(data).await
-    }
-
-    async fn load(&self, data: Dataset) -> Result<()> {
-        self.data.load(data).await
-    }
-
-    async fn fill_queue(&self, concert: ConcertId, first_user: UserId, count: u32) -> Result<()> {
-        self.queue.fill_queue(concert, first_user, count).await
     }
 }
 

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use common::PrivateServer;
 use concert_adapter_redis::Redis;
 use concert_domain::queue::{Join, PolicyPatch, QueueStore, QueueToken, Rules};
+use concert_domain::seed::QueueSeeds;
 use concert_domain::{ConcertId, UserId};
-use concert_testkit::SequentialTokens;
 
 const WAITING: u32 = 1_000_000;
 
@@ -46,10 +46,8 @@ async fn used_memory(server: &PrivateServer) -> f64 {
 }
 
 async fn memory(server: &PrivateServer, redis: &Redis, concert: ConcertId) {
-    let tokens = SequentialTokens::default();
     let fill = async |first: i64, count| {
-        let first = UserId::try_from(first).unwrap();
-        redis.fill_queue(concert, first, count, &tokens, &RULES).await.unwrap();
+        redis.fill_queue(concert, common::users(first, count), &RULES).await.unwrap();
     };
     // Scripts and buffers are there with the first user; they are no cost of the others.
     fill(1, 1).await;

@@ -63,6 +63,7 @@ impl Harness for OverRedis {
             seeds: engine.clone(),
             log: engine,
             queue: redis.clone(),
+            queue_seeds: redis.clone(),
             lock: redis.clone(),
             cache: redis,
             gateway: self.gateway.clone(),

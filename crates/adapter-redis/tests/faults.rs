@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use common::{PrivateServer, plain, until};
+use common::{PrivateServer, plain, until, users};
 use concert_adapter_redis::Redis;
 use concert_domain::cache::Cache;
 use concert_domain::health::Probe;
@@ -16,6 +16,7 @@ use concert_domain::lock::{Lock, Locked};
 use concert_domain::queue::{
     Join, Joined, Mode, PolicyPatch, QueueStore, QueueToken, Rules, Standing, TokenSource,
 };
+use concert_domain::seed::QueueSeeds;
 use concert_domain::{ConcertId, Error, ErrorKind, UserId};
 use concert_testkit::{SequentialTokens, race};
 
@@ -293,21 +294,20 @@ async fn a_server_whose_memory_is_full_refuses_joins_only() {
 async fn a_filled_queue_admits_from_its_head() {
     let server = PrivateServer::start().await;
     let redis = server.connect().await;
-    let (first, tokens) = (UserId::try_from(1).unwrap(), SequentialTokens::default());
-    redis.fill_queue(concert(), first, 1_200, &tokens, &RULES).await.unwrap();
+    let waiting = users(1, 1_200);
+    redis.fill_queue(concert(), waiting.clone(), &RULES).await.unwrap();
     assert_eq!(redis.overview(concert()).await.unwrap().waiting, 1_200);
     assert_eq!(redis.live_concerts().await, Ok(vec![concert()]));
     redis.tick(concert(), &RULES).await.unwrap();
-    let tokens = SequentialTokens::default();
-    for number in 1..=1_200 {
-        let seen = redis.find(&tokens.fresh()).await.unwrap().unwrap();
-        assert_eq!(seen.user.get(), number);
-        let rank = number as u64 - u64::from(LIMIT).min(number as u64);
+    for (user, token) in &waiting {
+        let seen = redis.find(token).await.unwrap().unwrap();
+        assert_eq!(seen.user, *user);
+        let rank = (user.get() as u64).saturating_sub(LIMIT.into());
         match seen.standing {
             Standing::Active { .. } => assert_eq!(rank, 0),
             standing => assert_eq!(standing, Standing::Waiting { rank }),
         }
     }
-    let again = redis.fill_queue(concert(), first, 1, &tokens, &RULES).await;
+    let again = redis.fill_queue(concert(), waiting[..1].to_vec(), &RULES).await;
     assert!(matches!(again, Err(Error::Conflict(_))), "{again:?}");
 }

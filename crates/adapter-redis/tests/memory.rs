@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use common::PrivateServer;
 use concert_adapter_redis::Redis;
+use concert_domain::ConcertId;
 use concert_domain::queue::{QueueStore, Rules};
-use concert_domain::{ConcertId, UserId};
-use concert_testkit::SequentialTokens;
+use concert_domain::seed::QueueSeeds;
 
 const MOST_BYTES: f64 = 150.0;
 
@@ -38,18 +38,16 @@ async fn used_memory(server: &PrivateServer) -> f64 {
     info.get("used_memory").unwrap()
 }
 
-async fn fill(redis: &Redis, tokens: &SequentialTokens, first: i64, count: u32) {
-    let first = UserId::try_from(first).unwrap();
-    redis.fill_queue(concert(), first, count, tokens, &rules()).await.unwrap();
+async fn fill(redis: &Redis, first: i64, count: u32, rules: &Rules) {
+    redis.fill_queue(concert(), common::users(first, count), rules).await.unwrap();
 }
 
 /// Bytes for each of so many waiting users.
 async fn bytes_per_user(server: &PrivateServer, redis: &Redis, count: u32) -> f64 {
-    let tokens = SequentialTokens::default();
     // Scripts and buffers are there with the first user; they are no cost of the others.
-    fill(redis, &tokens, 1, 1).await;
+    fill(redis, 1, 1, &rules()).await;
     let before = used_memory(server).await;
-    fill(redis, &tokens, 1_000_000, count).await;
+    fill(redis, 1_000_000, count, &rules()).await;
     (used_memory(server).await - before) / f64::from(count)
 }
 
@@ -68,13 +66,12 @@ async fn an_ended_place_costs_at_most_250_bytes_until_it_is_forgotten() {
     const COUNT: u32 = 100_000;
     let server = PrivateServer::start().await;
     let redis = server.connect().await;
-    let (tokens, mut rules) = (SequentialTokens::default(), rules());
+    let mut rules = rules();
     (rules.waiting_ttl, rules.remember_ttl) = (Duration::ZERO, Duration::ZERO);
     redis.tick(concert(), &rules).await.unwrap();
     redis.purge(&rules, 1).await.unwrap();
     let before = used_memory(&server).await;
-    let first = UserId::try_from(1_000_000).unwrap();
-    redis.fill_queue(concert(), first, COUNT, &tokens, &rules).await.unwrap();
+    fill(&redis, 1_000_000, COUNT, &rules).await;
     while redis.tick(concert(), &rules).await.unwrap().more {}
 
     let bytes = (used_memory(&server).await - before) / f64::from(COUNT);

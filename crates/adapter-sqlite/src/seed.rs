@@ -1,10 +1,7 @@
-use std::hash::{BuildHasher, RandomState};
-use std::time::Duration;
-
 use async_trait::async_trait;
 use concert_domain::concert::{Concert, NewSeat, Schedule};
-use concert_domain::queue::QueueToken;
-use concert_domain::seed::{Dataset, SeedStore};
+use concert_domain::queue::{QueueToken, Rules};
+use concert_domain::seed::{Dataset, QueueSeeds, SeedStore};
 use concert_domain::user::User;
 use concert_domain::{
     ConcertId, Error, IdKind, Result, ScheduleId, Timestamp, TransactionId, UserId, Won,
@@ -16,9 +13,6 @@ use crate::Sqlite;
 use crate::db::Tx;
 use crate::queue;
 use crate::sql::sql;
-
-/// How long the users wait who were put into a queue for measuring.
-const WAIT: Duration = Duration::from_secs(24 * 3_600);
 
 #[async_trait]
 impl SeedStore for Sqlite {
@@ -40,28 +34,19 @@ impl SeedStore for Sqlite {
     async fn load(&self, data: Dataset) -> Result<()> {
         self.write(move |tx| load(tx, &data)).await
     }
-
-    async fn fill_queue(&self, concert: ConcertId, first_user: UserId, count: u32) -> Result<()> {
-        self.write(move |tx| {
-            let keys = (RandomState::new(), RandomState::new());
-            let users = (first_user.get()..).take(count as usize);
-            let places = users.map(|user| {
-                let user = UserId::try_from(user).map_err(|e| Error::bug(e.to_string()))?;
-                Ok((user, random_token(&keys, user)))
-            });
-            queue::fill(tx, concert, places, WAIT)
-        })
-        .await
-    }
 }
 
-/// A token that nobody can guess: the standard library's keyed hash under fresh random keys.
-fn random_token(keys: &(RandomState, RandomState), user: UserId) -> QueueToken {
-    let halves = [keys.0.hash_one(user), keys.1.hash_one(user)].map(u64::to_be_bytes);
-    let mut bytes = [0; 16];
-    bytes[..8].copy_from_slice(&halves[0]);
-    bytes[8..].copy_from_slice(&halves[1]);
-    QueueToken::from_bytes(bytes)
+#[async_trait]
+impl QueueSeeds for Sqlite {
+    async fn fill_queue(
+        &self,
+        concert: ConcertId,
+        waiting: Vec<(UserId, QueueToken)>,
+        rules: &Rules,
+    ) -> Result<()> {
+        let ttl = rules.waiting_ttl;
+        self.write(move |tx| queue::fill(tx, concert, &waiting, ttl)).await
+    }
 }
 
 fn load(tx: &mut Tx<'_>, data: &Dataset) -> Result<()> {

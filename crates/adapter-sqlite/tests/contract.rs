@@ -63,6 +63,7 @@ impl Harness for Embedded {
             consumers: engine.clone(),
             seeds: engine.clone(),
             queue: engine.clone(),
+            queue_seeds: engine.clone(),
             log: engine,
             lock: self.lock.clone(),
             cache: self.cache.clone(),

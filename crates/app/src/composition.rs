@@ -64,6 +64,7 @@ pub fn ports(config: &Config, store: Sqlite, clock: Arc<dyn Clock>) -> Ports {
         consumers: store.clone(),
         seeds: store.clone(),
         queue: store.clone(),
+        queue_seeds: store.clone(),
         lock: Arc::new(MemoryLock::new(clock.clone())),
         cache: Arc::new(MemoryCache::new(clock)),
         log: Arc::new(PrefixedLog::new(store.clone(), &config.kafka_topic_prefix)),

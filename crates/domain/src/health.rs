@@ -12,6 +12,11 @@ pub trait Probe: Send + Sync {
     /// The dependency's name, as an operator knows it.
     fn name(&self) -> &'static str;
 
+    /// Whether the service cannot serve without it.
+    fn required(&self) -> bool {
+        true
+    }
+
     /// Does it answer?
     async fn check(&self) -> Result<()>;
 }

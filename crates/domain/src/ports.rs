@@ -15,7 +15,7 @@ use crate::payment::{PaymentService, PaymentStore};
 use crate::point::{PaymentGateway, PointService, PointStore};
 use crate::queue::{QueueService, QueueStore, Rules, TokenSource};
 use crate::reservation::{ReservationService, ReservationStore};
-use crate::seed::SeedStore;
+use crate::seed::{QueueSeeds, SeedStore};
 use crate::user::{UserService, UserStore};
 
 /// One implementation of every port. Swapping an adapter is changing a field.
@@ -45,6 +45,8 @@ pub struct Ports {
     pub seeds: Arc<dyn SeedStore>,
     /// Queues.
     pub queue: Arc<dyn QueueStore>,
+    /// Masses of waiting users.
+    pub queue_seeds: Arc<dyn QueueSeeds>,
     /// Shields.
     pub lock: Arc<dyn Lock>,
     /// Copies.

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use crate::concert::{Concert, NewSeat, Schedule};
+use crate::queue::{QueueToken, Rules};
 use crate::user::User;
 use crate::{ConcertId, Result, ScheduleId, Timestamp, TransactionId, UserId, Won};
 
@@ -36,8 +37,20 @@ pub trait SeedStore: Send + Sync {
 
     /// Adds the data set to whatever is there, all or nothing. Its ids come from the counters.
     async fn load(&self, data: Dataset) -> Result<()>;
+}
 
-    /// Puts `count` waiting users (ids from `first_user` on) at the tail of a concert's queue,
-    /// all or nothing, for measuring.
-    async fn fill_queue(&self, concert: ConcertId, first_user: UserId, count: u32) -> Result<()>;
+/// Port: fills queues past the use cases, for measuring.
+///
+/// * Users MUST wait in the order given, behind those who wait already; only the next admission
+///   step admits.
+#[async_trait]
+pub trait QueueSeeds: Send + Sync {
+    /// Puts users without a live place, each with a fresh token, at the tail of a concert's queue.
+    /// What was put before a failure may stay.
+    async fn fill_queue(
+        &self,
+        concert: ConcertId,
+        waiting: Vec<(UserId, QueueToken)>,
+        rules: &Rules,
+    ) -> Result<()>;
 }

@@ -1,10 +1,11 @@
-//! Laws of [`SeedStore`](concert_domain::seed::SeedStore).
+//! Laws of [`SeedStore`](concert_domain::seed::SeedStore) and
+//! [`QueueSeeds`](concert_domain::seed::QueueSeeds).
 
 use concert_domain::concert::{Concert, NewSeat, Schedule};
 use concert_domain::queue::{Join, Standing};
 use concert_domain::seed::Dataset;
 use concert_domain::user::User;
-use concert_domain::{IdKind, Timestamp, UserId, Won};
+use concert_domain::{ConcertId, IdKind, Ports, Timestamp, UserId, Won};
 
 use crate::fixtures::{PRICE, page, rules};
 use crate::{Harness, World, race};
@@ -149,6 +150,12 @@ pub async fn a_second_data_set_is_added<H: Harness>() {
     assert_eq!(world.ledger(101.try_into().unwrap()).await.len(), 1);
 }
 
+/// Users from 1 on wait.
+async fn fill(ports: &Ports, concert: ConcertId, count: i64) {
+    let waiting = (1..=count).map(|user| (user.try_into().unwrap(), ports.tokens.fresh()));
+    ports.queue_seeds.fill_queue(concert, waiting.collect(), &rules(1)).await.unwrap();
+}
+
 pub async fn a_filled_queue_waits_in_order_behind_those_who_wait<H: Harness>() {
     let world = World::<H>::start().await;
     let concert = world.concert().await;
@@ -159,7 +166,7 @@ pub async fn a_filled_queue_waits_in_order_behind_those_who_wait<H: Harness>() {
     };
     join(world.id()).await;
     let before = join(world.id()).await;
-    ports.seeds.fill_queue(concert, 1.try_into().unwrap(), 1_000).await.unwrap();
+    fill(&ports, concert, 1_000).await;
     let after = join(world.id()).await;
     assert_eq!(before.standing, Standing::Waiting { rank: 1 });
     assert_eq!(after.standing, Standing::Waiting { rank: 1_002 });
@@ -175,7 +182,7 @@ pub async fn a_long_queue_tells_every_place_right<H: Harness>() {
     let world = World::<H>::start().await;
     let ports = world.ports();
     let concert = world.concert().await;
-    ports.seeds.fill_queue(concert, 1.try_into().unwrap(), 100_000).await.unwrap();
+    fill(&ports, concert, 100_000).await;
     // The admission step of the first join admits the head.
     for (user, rank) in
         [(100_001, 100_000), (2, 1), (258, 257), (65_538, 65_537), (100_000, 99_999)]

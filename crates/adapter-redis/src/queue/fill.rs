@@ -1,6 +1,8 @@
 //! Masses of waiting users, for measuring.
 
-use concert_domain::queue::{Rules, TokenSource};
+use async_trait::async_trait;
+use concert_domain::queue::{QueueToken, Rules};
+use concert_domain::seed::QueueSeeds;
 use concert_domain::{ConcertId, Error, Result, UserId};
 
 use super::{WHAT, start_of};
@@ -9,26 +11,20 @@ use crate::Redis;
 /// How many users one script puts at the tail.
 const CHUNK: usize = 500;
 
-impl Redis {
-    /// Puts `count` waiting users (ids from `first_user` on) at the tail of a concert's queue, as
-    /// [`SeedStore::fill_queue`](concert_domain::seed::SeedStore::fill_queue) does; but it is all
-    /// or nothing only within each few hundred of them.
-    pub async fn fill_queue(
+#[async_trait]
+impl QueueSeeds for Redis {
+    async fn fill_queue(
         &self,
         concert: ConcertId,
-        first_user: UserId,
-        count: u32,
-        tokens: &dyn TokenSource,
+        waiting: Vec<(UserId, QueueToken)>,
         rules: &Rules,
     ) -> Result<()> {
-        let users: Vec<i64> = (first_user.get()..).take(count as usize).collect();
-        for chunk in users.chunks(CHUNK) {
+        for chunk in waiting.chunks(CHUNK) {
             let mut fill = self.transition(&self.scripts.queue.fill, concert, rules);
             let mut places = Vec::with_capacity(CHUNK);
-            for user in chunk {
-                let token = tokens.fresh();
+            for (user, token) in chunk {
                 let digest = token.digest();
-                fill.arg(*user).arg(token.as_bytes()).arg(start_of(&digest));
+                fill.arg(user.get()).arg(token.as_bytes()).arg(start_of(&digest));
                 places.push((digest, 0));
             }
             let last: Option<i64> = self.script(WHAT, &fill).await?;

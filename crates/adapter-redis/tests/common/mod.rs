@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use concert_adapter_redis::Redis;
+use concert_domain::UserId;
 use concert_domain::health::Probe;
+use concert_domain::queue::QueueToken;
 use tempfile::TempDir;
 
 /// What the shared server is reached by.
@@ -131,6 +133,15 @@ fn launch(folder: &TempDir, options: &[String]) -> Child {
         .stdout(Stdio::null())
         .spawn()
         .unwrap()
+}
+
+/// So many users from `first` on, each with a token made of the user's number.
+pub fn users(first: i64, count: u32) -> Vec<(UserId, QueueToken)> {
+    let pair = |user: i64| {
+        let token = QueueToken::from_bytes(i128::from(user).to_be_bytes());
+        (UserId::try_from(user).unwrap(), token)
+    };
+    (first..).take(count as usize).map(pair).collect()
 }
 
 /// Waits until the condition holds, and fails if it does not within ten seconds.

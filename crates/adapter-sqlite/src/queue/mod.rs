@@ -215,13 +215,12 @@ fn late(tx: &mut Tx<'_>, concert: ConcertId, text: &'static str) -> Result<i64> 
 pub(crate) fn fill(
     tx: &mut Tx<'_>,
     concert: ConcertId,
-    places: impl Iterator<Item = Result<(UserId, QueueToken)>>,
+    waiting: &[(UserId, QueueToken)],
     ttl: Duration,
 ) -> Result<()> {
     let mut queue = Queue::open(tx, concert)?;
-    for place in places {
-        let (user, token) = place?;
-        queue.append(user, &token, ttl)?;
+    for (user, token) in waiting {
+        queue.append(*user, token, ttl)?;
     }
     queue.close()
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use concert_domain::queue::{QueueStore, Rules, Standing};
-use concert_domain::seed::SeedStore;
+use concert_domain::seed::QueueSeeds;
 use concert_domain::{ConcertId, Timestamp, UserId};
 use tempfile::TempDir;
 
@@ -26,7 +26,8 @@ impl Store {
         let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_700_000_000_000)));
         let sqlite = Sqlite::open(&folder.path().join("queue.db"), clock.clone()).await.unwrap();
         sqlite.migrate().await.unwrap();
-        sqlite.fill_queue(concert(), user(1), count).await.unwrap();
+        let waiting = (1..=count).map(|n| (user(n.into()), token(n))).collect();
+        sqlite.fill_queue(concert(), waiting, &rules(0)).await.unwrap();
         Self { sqlite, clock, _folder: folder }
     }
 
@@ -52,6 +53,10 @@ impl Store {
 
 fn concert() -> ConcertId {
     ConcertId::try_from(1).unwrap()
+}
+
+fn token(number: u32) -> QueueToken {
+    QueueToken::from_bytes(u128::from(number).to_be_bytes())
 }
 
 fn user(number: i64) -> UserId {

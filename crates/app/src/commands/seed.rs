@@ -48,7 +48,8 @@ pub struct Args {
 
 /// Runs the command.
 pub async fn run(args: Args) -> Result<()> {
-    let ports = composition::engine(&args.store.config()).await?;
+    let config = args.store.config();
+    let ports = composition::engine(&config).await?;
     if args.demo {
         if demo::load_if_empty(&*ports.seeds).await? {
             say("Loaded ten concerts with three schedules of fifty seats, and users 1 to 100.")?;
@@ -61,6 +62,7 @@ pub async fn run(args: Args) -> Result<()> {
         tokens: args.tokens.unwrap_or(0),
         reservations: args.reservations.unwrap_or(0),
         hold_for: args.hold_for,
+        rules: config.settings().queue,
     };
     if wanted.anything() {
         let concert = bulk::load(&ports, &wanted).await?;

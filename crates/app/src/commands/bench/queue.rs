@@ -74,10 +74,10 @@ async fn measure(waiting: u32) -> Result<Figures> {
     let ports = composition::engine(&config).await?;
     let concert = make_concert(&ports).await?;
     let started = Instant::now();
-    fill(&ports, concert, waiting).await?;
+    let rules = config.settings().queue;
+    fill(&ports, concert, waiting, &rules).await?;
     let filled_in = started.elapsed();
 
-    let rules = config.settings().queue;
     let queue = &*ports.queue;
     queue.tick(concert, &rules).await?;
     let (join, tokens) = joins(&ports, concert, &rules).await?;
@@ -105,10 +105,12 @@ async fn make_concert(ports: &Ports) -> Result<ConcertId> {
     Ok(id)
 }
 
-async fn fill(ports: &Ports, concert: ConcertId, waiting: u32) -> Result<()> {
+async fn fill(ports: &Ports, concert: ConcertId, waiting: u32, rules: &Rules) -> Result<()> {
     for from in (0..waiting).step_by(CHUNK as usize) {
-        let first = UserId::try_from(i64::from(from) + 1)?;
-        ports.seeds.fill_queue(concert, first, CHUNK.min(waiting - from)).await?;
+        let users = i64::from(from) + 1..=i64::from(waiting.min(from + CHUNK));
+        let waiting = users.map(|user| Ok((UserId::try_from(user)?, ports.tokens.fresh())));
+        let waiting = waiting.collect::<Result<_>>()?;
+        ports.queue_seeds.fill_queue(concert, waiting, rules).await?;
     }
     Ok(())
 }

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use concert_domain::concert::{Concert, NewSeat, Schedule};
+use concert_domain::queue::Rules;
 use concert_domain::reservation::{Hold, Reservation, ReservationStatus};
 use concert_domain::seed::Dataset;
 use concert_domain::{
@@ -26,6 +27,8 @@ pub(super) struct Wanted {
     pub tokens: u32,
     pub reservations: u32,
     pub hold_for: Duration,
+    /// What the waiting users wait under.
+    pub rules: Rules,
 }
 
 impl Wanted {
@@ -46,7 +49,7 @@ pub(super) async fn load(ports: &Ports, wanted: &Wanted) -> Result<ConcertId> {
     let now = ports.seeds.now().await?;
     let concert = make_concert(ports).await?;
     let made = make_seats(ports, concert, wanted.seats, now).await?;
-    fill_queue(ports, concert, wanted.tokens).await?;
+    fill_queue(ports, concert, wanted).await?;
     hold_seats(ports, concert, &made, wanted, now).await?;
     Ok(concert)
 }
@@ -104,11 +107,14 @@ fn seat_rows(
         .collect()
 }
 
-async fn fill_queue(ports: &Ports, concert: ConcertId, count: u32) -> Result<()> {
-    let bar = progress("tokens", count);
-    for chunk in chunks(count, CHUNK) {
+async fn fill_queue(ports: &Ports, concert: ConcertId, wanted: &Wanted) -> Result<()> {
+    let bar = progress("tokens", wanted.tokens);
+    for chunk in chunks(wanted.tokens, CHUNK) {
         let users = ports.ids.take(IdKind::User, chunk).await?;
-        ports.seeds.fill_queue(concert, users.first.try_into()?, chunk).await?;
+        let waiting = (users.first..users.first + i64::from(chunk))
+            .map(|user| Ok((UserId::try_from(user)?, ports.tokens.fresh())))
+            .collect::<Result<_>>()?;
+        ports.queue_seeds.fill_queue(concert, waiting, &wanted.rules).await?;
         bar.inc(chunk.into());
     }
     bar.finish();
@@ -193,8 +199,13 @@ mod tests {
         let url = format!("sqlite:{}", folder.path().join("bulk.db").display());
         let config = Config { database_url: url.parse().unwrap(), ..Config::default() };
         let ports = composition::engine(&config).await.unwrap();
-        let wanted =
-            Wanted { seats: 30, tokens: 20, reservations: 7, hold_for: Duration::from_secs(60) };
+        let wanted = Wanted {
+            seats: 30,
+            tokens: 20,
+            reservations: 7,
+            hold_for: Duration::from_secs(60),
+            rules: config.settings().queue,
+        };
         for _ in 0..2 {
             let concert = load(&ports, &wanted).await.unwrap();
             let schedules = ports.concerts.schedules(concert).await.unwrap().value;
