@@ -12,14 +12,14 @@ fn stdout(output: &Output) -> String {
 #[tokio::test]
 async fn help_names_every_command() {
     let help = stdout(&concert(&["--help"], &[]).await);
-    for command in ["serve", "migrate", "seed", "openapi", "outbox", "bench"] {
+    for command in ["serve", "migrate", "seed", "openapi", "outbox", "health", "bench"] {
         assert!(help.contains(command), "{command} is not in:\n{help}");
     }
 }
 
 #[tokio::test]
 async fn every_command_explains_itself() {
-    for command in ["serve", "migrate", "seed", "openapi", "outbox", "bench"] {
+    for command in ["serve", "migrate", "seed", "openapi", "outbox", "health", "bench"] {
         let help = stdout(&concert(&[command, "--help"], &[]).await);
         assert!(help.contains("concert "), "{command} shows no example:\n{help}");
     }
@@ -100,6 +100,18 @@ async fn a_signal_to_stop_ends_the_service_in_order() {
     let service = Service::start(folder.path(), &[("SEED_DEMO", "true")]).await;
     assert_eq!(service.client.all("/concerts").await.len(), 10);
     assert_eq!(service.terminate().await, Some(0));
+}
+
+#[tokio::test]
+async fn a_service_that_is_gone_is_not_healthy() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let service = Service::start(folder.path(), &[]).await;
+    let address = service.client.address().to_owned();
+    let variables = [("HTTP_ADDR", address.as_str())];
+    assert!(stdout(&concert(&["health"], &variables).await).contains("is ready"));
+    service.kill().await;
+    let output = concert(&["health"], &variables).await;
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
 }
 
 #[tokio::test]

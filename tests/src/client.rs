@@ -24,6 +24,11 @@ impl Client {
         Self { http, origin: origin.into() }
     }
 
+    /// The address and port of the service.
+    pub fn address(&self) -> &str {
+        self.origin.trim_start_matches("http://")
+    }
+
     /// `GET` under the base path; a path that starts with `//` lies at the root.
     pub fn get(&self, path: impl AsRef<str>) -> Call {
         self.call(Method::GET, path)

@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{bench, migrate, openapi, outbox, seed, serve};
+use crate::commands::{bench, health, migrate, openapi, outbox, seed, serve};
 use crate::config::LogArgs;
 
 /// A concert seat reservation service in one binary.
@@ -42,6 +42,8 @@ pub enum Command {
     Openapi(openapi::Args),
     /// Look at events on their way, and bring dead letters back.
     Outbox(outbox::Args),
+    /// Ask a running service whether it can serve.
+    Health(health::Args),
     /// Measure the service.
     Bench(bench::Args),
 }
@@ -55,6 +57,7 @@ impl Command {
             Self::Seed(args) => seed::run(args).await,
             Self::Openapi(args) => openapi::run(&args),
             Self::Outbox(args) => outbox::run(args).await,
+            Self::Health(args) => health::run(args).await,
             Self::Bench(args) => bench::run(args).await,
         }
     }

@@ -246,6 +246,11 @@ pub struct LogArgs {
     pub rust_log: String,
 }
 
+/// Parses an IP address and a port, for flags of other commands.
+pub fn address(text: &str) -> Result<SocketAddr, String> {
+    parse::address(text)
+}
+
 /// Parses a duration with a unit, for flags of other commands.
 pub fn duration(text: &str) -> Result<Duration, String> {
     parse::duration(text)

@@ -3,7 +3,6 @@
 mod http;
 mod queue;
 mod table;
-mod wire;
 
 use anyhow::Result;
 use clap::Subcommand;

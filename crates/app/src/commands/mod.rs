@@ -1,11 +1,13 @@
 //! What each subcommand does.
 
 pub mod bench;
+pub mod health;
 pub mod migrate;
 pub mod openapi;
 pub mod outbox;
 pub mod seed;
 pub mod serve;
+mod wire;
 
 use std::io::{ErrorKind, Write};
 

@@ -12,8 +12,8 @@ use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::super::say;
+use super::super::wire::Connection;
 use super::table::{Row, Times, render};
-use super::wire::Connection;
 use crate::config::{Config, DatabaseUrl};
 use crate::{Application, composition};
 

@@ -1,4 +1,5 @@
-//! A lean HTTP/1.1 client over one connection, so that the load costs less than what it measures.
+//! A lean HTTP/1.1 client over one connection, so that the load of a benchmark costs less than what
+//! it measures.
 
 use std::net::SocketAddr;
 
