@@ -96,3 +96,60 @@ impl Drop for Lease {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::common::{self, Database};
+    use crate::sql::sql;
+
+    async fn take_row(lease: &mut Lease) -> Run<usize> {
+        sql("UPDATE seat SET status = 1 WHERE status = 0").run(lease.conn()?).await
+    }
+
+    /// Without the guard the second user of the connection reads the first one's answer: "one row
+    /// changed" for a row that somebody else has.
+    #[tokio::test]
+    async fn a_dropped_update_leaves_no_answer_to_the_next_user() {
+        let database = Database::create().await;
+        let mut other = common::connect(&database.url).await;
+        let rows = "CREATE TABLE seat (status BIGINT); INSERT INTO seat VALUES (0);
+            START TRANSACTION; UPDATE seat SET status = 2";
+        other.batch_execute(rows).await.unwrap();
+        let connections = Connections::new(&database.url, 1).unwrap();
+        let mut lease = connections.lease().await.unwrap();
+        let gone = tokio::select! {
+            _ = take_row(&mut lease) => false,
+            () = common::until_busy(&database, "UPDATE seat SET status = 1") => true,
+        };
+        assert!(gone, "the update was not blocked");
+        drop(lease);
+        other.batch_execute("COMMIT").await.unwrap();
+        let mut next = connections.lease().await.unwrap();
+        assert_eq!(take_row(&mut next).await, Ok(0));
+        next.give_back();
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_was_given_back_is_used_again() {
+        let database = Database::create().await;
+        let connections = Connections::new(&database.url, 1).unwrap();
+        let mut ids = Vec::new();
+        for _ in 0..2 {
+            let mut lease = connections.lease().await.unwrap();
+            let id = sql("SELECT CAST(CONNECTION_ID() AS SIGNED) AS n");
+            ids.push(id.count(lease.conn().unwrap()).await.unwrap());
+            lease.give_back();
+        }
+        assert_eq!(ids[0], ids[1]);
+    }
+
+    #[tokio::test]
+    async fn who_finds_no_connection_is_refused_after_a_bounded_wait() {
+        let database = Database::create().await;
+        let connections = Connections::new(&database.url, 1).unwrap();
+        let _held = connections.lease().await.unwrap();
+        let refused = connections.lease().await.map(drop);
+        assert_eq!(refused, Err(Fault::Refused(unavailable())));
+    }
+}

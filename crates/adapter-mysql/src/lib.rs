@@ -22,4 +22,8 @@ mod seed;
 mod sql;
 mod user;
 
+#[cfg(test)]
+#[path = "../tests/common/mod.rs"]
+mod common;
+
 pub use db::{Mysql, Options};
