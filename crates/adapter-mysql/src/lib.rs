@@ -25,5 +25,7 @@ mod user;
 #[cfg(test)]
 #[path = "../tests/common/mod.rs"]
 mod common;
+#[cfg(test)]
+mod tests;
 
 pub use db::{Mysql, Options};
