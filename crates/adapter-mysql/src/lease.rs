@@ -103,12 +103,12 @@ mod tests {
     use crate::common::{self, Database};
     use crate::sql::sql;
 
-    async fn take_row(lease: &mut Lease) -> Run<usize> {
-        sql("UPDATE seat SET status = 1 WHERE status = 0").run(lease.conn()?).await
+    async fn update(lease: &mut Lease, statement: &'static str) -> Run<usize> {
+        sql(statement).run(lease.conn()?).await
     }
 
     /// Without the guard the second user of the connection reads the first one's answer: "one row
-    /// changed" for a row that somebody else has.
+    /// changed" where there was none.
     #[tokio::test]
     async fn a_dropped_update_leaves_no_answer_to_the_next_user() {
         let database = Database::create().await;
@@ -119,14 +119,15 @@ mod tests {
         let connections = Connections::new(&database.url, 1).unwrap();
         let mut lease = connections.lease().await.unwrap();
         let gone = tokio::select! {
-            _ = take_row(&mut lease) => false,
+            _ = update(&mut lease, "UPDATE seat SET status = 1 WHERE status = 0") => false,
             () = common::until_busy(&database, "UPDATE seat SET status = 1") => true,
         };
         assert!(gone, "the update was not blocked");
         drop(lease);
-        other.batch_execute("COMMIT").await.unwrap();
+        other.batch_execute("ROLLBACK").await.unwrap();
         let mut next = connections.lease().await.unwrap();
-        assert_eq!(take_row(&mut next).await, Ok(0));
+        let nothing = "UPDATE seat SET status = 9 WHERE status = 8";
+        assert_eq!(update(&mut next, nothing).await, Ok(0));
         next.give_back();
     }
 

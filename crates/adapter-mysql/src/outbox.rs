@@ -92,9 +92,12 @@ impl EntryRow {
     }
 }
 
-/// Claims of many relays pass each other by: rows that one of them is looking at are skipped.
+/// Claims of many relays pass each other by: rows that one of them is looking at are skipped. The
+/// index is forced because the primary key, which has the same order, leads through all that is
+/// published first.
 async fn claim(tx: &mut Tx, owner: &str, limit: u32, lease: Duration) -> Run<Vec<OutboxEntry>> {
     let mut rows: Vec<EntryRow> = sql("SELECT sequence, topic, record_key, value FROM outbox
+         FORCE INDEX (idx_outbox_published)
          WHERE published_at IS NULL AND (lease_until IS NULL OR lease_until <= {now})
          ORDER BY sequence LIMIT ? FOR UPDATE SKIP LOCKED")
     .int(limit)
@@ -170,8 +173,8 @@ struct BacklogRow {
 
 async fn backlog(tx: &mut Tx) -> Run<Backlog> {
     let row: Option<BacklogRow> = sql("SELECT COUNT(*) AS pending,
-             (SELECT created_at FROM outbox WHERE published_at IS NULL
-              ORDER BY sequence LIMIT 1) AS oldest
+             (SELECT created_at FROM outbox FORCE INDEX (idx_outbox_published)
+              WHERE published_at IS NULL ORDER BY sequence LIMIT 1) AS oldest
          FROM outbox WHERE published_at IS NULL")
     .row(tx)
     .await?;
@@ -182,6 +185,7 @@ async fn backlog(tx: &mut Tx) -> Run<Backlog> {
 
 async fn pending(tx: &mut Tx, page: PageRequest) -> Run<Page<OutboxEntry>> {
     let rows: Vec<EntryRow> = sql("SELECT sequence, topic, record_key, value FROM outbox
+         FORCE INDEX (idx_outbox_published)
          WHERE published_at IS NULL AND sequence > ? ORDER BY sequence LIMIT ?")
     .int(page.after.map_or(0, |after| after.id))
     .int(page.limit.get() + 1)
