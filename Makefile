@@ -6,7 +6,7 @@ SHELL := bash
 # Unless the caller says otherwise, the service keeps everything in one file below var/.
 export DATABASE_URL ?= sqlite:var/concert.db
 
-.PHONY: help run test test-embedded ci bench fmt fmt-check lint domain-gate deny docs docs-check docs-update clean-data
+.PHONY: help run test test-embedded ci bench fmt fmt-check lint domain-gate deny docs docs-check docs-update up down docker-check clean-data
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -22,7 +22,7 @@ test: ## all tests, on every engine that exists
 test-embedded: ## the tests that need no server
 	@scripts/test.sh embedded
 
-ci: fmt-check lint domain-gate deny test docs docs-check ## what .ci/run calls: every gate and every test
+ci: fmt-check lint domain-gate deny docker-check test docs docs-check ## what .ci/run calls: every gate and every test
 	@echo "ci: all gates passed"
 
 bench: ## measure the service on the embedded engine, release build
@@ -53,6 +53,15 @@ docs-check: ## fail if made pages are out of date, or pages and README say what 
 
 docs-update: ## write docs/API.md and docs/ERD.md anew
 	scripts/docs.sh update
+
+up: ## MySQL, Redis, Kafka and three instances of the service in Docker Compose (docker/README.md)
+	@docker compose --file docker/compose.yml up --build --detach --wait
+
+down: ## stop what `make up` started; its data stays in Docker's volumes
+	@docker compose --file docker/compose.yml down
+
+docker-check: ## fail if the containers and the tests would not run the same versions
+	docker/check.sh
 
 clean-data: ## remove the embedded engine's files below var/ (all data!)
 	rm -f var/concert.db var/concert.db-wal var/concert.db-shm
