@@ -97,8 +97,7 @@ impl Mysql {
         Ok(Self { url: url.into(), connections, runtime: Handle::current() })
     }
 
-    /// Runs statements that only read, each on what is committed when it begins; or a single
-    /// statement that is a transaction by itself and may be run twice.
+    /// Runs statements that only read, each on what is committed when it begins.
     pub(crate) async fn read<D, T>(&self, data: D, job: Job<D, T>) -> Result<T>
     where
         D: Send + Sync + 'static,
