@@ -1,6 +1,7 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use actix_web::body::{BodyStream, to_bytes_limited};
 use actix_web::dev::Payload;
@@ -19,6 +20,10 @@ use crate::error::{ApiError, ApiResult, ErrorCode};
 const DEFAULT_LIMIT: usize = 64 * 1024;
 /// The largest body that describes seats, in bytes.
 pub const SEAT_FILE_LIMIT: usize = 4 * 1024 * 1024;
+/// How long a client may take to begin a body, and how many bytes a second it sends at least: who
+/// sends a byte now and then would else keep a handler for ever.
+const BODY_GRACE: Duration = Duration::from_secs(10);
+const SLOWEST_BODY: usize = 64 * 1024;
 /// How deep arrays and objects may lie in one another.
 const MAX_DEPTH: usize = 128;
 /// How much of a parser's message is passed on; it may quote the client's own text at length.
@@ -63,7 +68,7 @@ fn check_size<const LIMIT: usize>(request: &HttpRequest) -> ApiResult<()> {
 fn check_type(request: &HttpRequest) -> ApiResult<()> {
     let refuse = |detail| Err(ApiError::new(ErrorCode::UnsupportedMediaType, detail));
     let encoded = request.headers().get(CONTENT_ENCODING);
-    if encoded.is_some_and(|encoding| encoding != "identity") {
+    if encoded.is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
         return refuse("the body must be sent without a content encoding");
     }
     let mime = request.mime_type().ok().flatten();
@@ -76,10 +81,16 @@ fn check_type(request: &HttpRequest) -> ApiResult<()> {
 }
 
 async fn read<const LIMIT: usize>(payload: Payload) -> ApiResult<Bytes> {
-    match to_bytes_limited(BodyStream::new(payload), LIMIT).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(_)) => Err(ApiError::invalid("body", "could not be read to its end")),
-        Err(_) => Err(too_large(LIMIT)),
+    let deadline = BODY_GRACE + Duration::from_secs((LIMIT / SLOWEST_BODY) as u64);
+    let whole = to_bytes_limited(BodyStream::new(payload), LIMIT);
+    match tokio::time::timeout(deadline, whole).await {
+        Ok(Ok(Ok(bytes))) => Ok(bytes),
+        Ok(Ok(Err(_))) => Err(ApiError::invalid("body", "could not be read to its end")),
+        Ok(Err(_)) => Err(too_large(LIMIT)),
+        Err(_) => {
+            let message = format!("must arrive within {} seconds", deadline.as_secs());
+            Err(ApiError::invalid("body", message))
+        }
     }
 }
 
@@ -125,10 +136,14 @@ fn depth(json: &str) -> usize {
 /// Names the member that a parser stumbled over.
 fn explain(path: &str, error: &serde_json::Error) -> ApiError {
     let text = error.to_string();
+    let path = if path == "." { "" } else { path };
+    // A number like 1e400 is JSON; the parser takes it for malformed because nothing holds it.
+    if text.starts_with("number out of range") && !path.is_empty() {
+        return ApiError::invalid(path, "is a number beyond every limit");
+    }
     if error.classify() != Category::Data {
         return ApiError::invalid("body", format!("must be well-formed JSON: {text}"));
     }
-    let path = if path == "." { "" } else { path };
     for (start, message) in
         [("missing field `", "is missing"), ("duplicate field `", "must be given once")]
     {
@@ -137,6 +152,7 @@ fn explain(path: &str, error: &serde_json::Error) -> ApiError {
         }
     }
     let message = text.split(" at line ").next().unwrap_or_default();
+    let message = message.replace("expected i64", "expected an integer");
     let field = if path.is_empty() { "body" } else { path };
     ApiError::invalid(field, message.chars().take(MAX_MESSAGE).collect::<String>())
 }
@@ -232,6 +248,7 @@ mod tests {
     use actix_web::test::TestRequest;
     use concert_domain::queue::Mode;
     use concert_domain::{SeatId, Timestamp};
+    use futures::stream::{self, StreamExt};
 
     use super::*;
 
@@ -266,7 +283,8 @@ mod tests {
             (r#"{"seatId":"1"}"#, "seatId"),
             (r#"{"seatId":1.0}"#, "seatId"),
             (r#"{"seatId":0}"#, "seatId"),
-            (r#"{"seatId":1e400}"#, "body"),
+            (r#"{"seatId":1e400}"#, "seatId"),
+            (r#"{"seatId":1,"parts":[{"from":1e400}]}"#, "parts[0].from"),
             (r#"{"seatId":99999999999999999999}"#, "seatId"),
             (r#"{"seatId":1,"seatId":1}"#, "seatId"),
             (r#"{"seatId":1,"at":"tomorrow"}"#, "at"),
@@ -284,6 +302,16 @@ mod tests {
             (r#"{"seatId":"#, "body"),
         ] {
             assert_eq!(field(json), name, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_number_is_explained_without_the_words_of_a_programming_language() {
+        for json in [r#"{"seatId":1.5}"#, r#"{"seatId":99999999999999999999}"#, r#"{"seatId":1e9}"#]
+        {
+            let refusal = parse::<Sample>(json.as_bytes()).unwrap_err();
+            let message = &refusal.fields()[0].message;
+            assert!(message.ends_with("expected an integer"), "{json}: {message}");
         }
     }
 
@@ -335,5 +363,23 @@ mod tests {
         }
         let untyped = TestRequest::post().set_payload(r#"{"seatId":1}"#);
         assert_eq!(outcome(untyped).await, Err(ErrorCode::UnsupportedMediaType));
+    }
+    /// A body of which no more comes than this.
+    fn trickle(beginning: &'static [u8]) -> Payload {
+        let beginning = stream::once(std::future::ready(Ok(Bytes::from_static(beginning))));
+        Payload::Stream { payload: Box::pin(beginning.chain(stream::pending())) }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_arrive_is_not_waited_for() {
+        let request = TestRequest::post().insert_header((CONTENT_TYPE, "application/json"));
+        let request = request.to_http_request();
+        for beginning in [&b""[..], br#"{"seatId":"#] {
+            let started = tokio::time::Instant::now();
+            let body = Body::<32>::from_request(&request, &mut trickle(beginning)).await.unwrap();
+            let refusal = body.json::<Sample>().unwrap_err();
+            assert_eq!(refusal.fields()[0].message, "must arrive within 10 seconds");
+            assert!(started.elapsed() < Duration::from_secs(11));
+        }
     }
 }
