@@ -78,6 +78,8 @@ async fn a_poisonous_event_does_not_stop_the_others() {
         (dead.len() == 32 && told).then_some(())
     })
     .await;
+    let metrics = String::from_utf8(app.get("//metrics").await.bytes).unwrap();
+    assert!(metrics.contains("concert_events_dead_total 32"), "operators are not told:\n{metrics}");
 }
 
 /// A relay that dies between the log's answer and its own mark publishes once more.

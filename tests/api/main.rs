@@ -14,6 +14,7 @@ mod point;
 mod queue;
 mod reservation;
 mod user;
+mod wire;
 
 use concert_tests::{Engines, TestApp};
 use serde_json::{Value, json};
