@@ -1,5 +1,5 @@
-//! The laws of the queue, the lock and the cache, and the use cases over them, tried on Redis. The
-//! other ports are those of the embedded engine.
+//! The laws of the queue and of filling it, of the lock and the cache, and the use cases over them,
+//! tried on Redis. The other ports are those of the embedded engine.
 // Test code: a broken law is reported by a panic.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -90,6 +90,7 @@ impl Harness for OverRedis {
 
 concert_testkit::queue_contract!(OverRedis);
 concert_testkit::queue_time_contract!(OverRedis);
+concert_testkit::seed_contract!(OverRedis);
 concert_testkit::lock_contract!(OverRedis);
 concert_testkit::cache_contract!(OverRedis);
 concert_testkit::booking_contract!(OverRedis);

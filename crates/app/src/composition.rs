@@ -1,158 +1,203 @@
 //! The composition root: the only place that names adapters.
 
-use std::path::Path;
+mod open;
+mod random;
+
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
+use concert_adapter_redis::Redis;
 use concert_adapter_sqlite::{MemoryCache, MemoryLock, Sqlite, SystemClock};
-use concert_domain::queue::{QueueToken, TokenSource};
-use concert_domain::{Clock, Ports};
+use concert_domain::cache::Cache;
+use concert_domain::concert::{ConcertReader, ConcertWriter};
+use concert_domain::event::{ConsumerStore, EventLog, Outbox};
+use concert_domain::health::Probe;
+use concert_domain::lock::Lock;
+use concert_domain::payment::PaymentStore;
+use concert_domain::point::PointStore;
+use concert_domain::queue::QueueStore;
+use concert_domain::reservation::ReservationStore;
+use concert_domain::seed::{QueueSeeds, SeedStore};
+use concert_domain::user::UserStore;
+use concert_domain::{Clock, IdBlocks, IdempotencyStore, Ports};
 
-use crate::config::Config;
+use crate::config::{Config, DatabaseUrl, Engines};
 use crate::gateway::SandboxGateway;
 use crate::topics::PrefixedLog;
+use open::EmbeddedFile;
+pub use random::instance_name;
 
-/// Opens the engines that the configuration names. The store is brought to this program's version
-/// first, or, if that is not wanted, refused when it is behind.
+/// Opens the engines that the configuration names. The stores are brought to this program's
+/// version first, or, if that is not wanted, refused when they are behind.
+///
+/// Must be called on the runtime that ends last: connections live there.
 pub async fn engine(config: &Config) -> Result<Ports> {
-    config.check_engines()?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-    let store = open(config, clock.clone()).await?;
-    if config.migrate_on_start {
-        store.migrate().await.context("the store could not be migrated")?;
-    } else {
-        let behind = store.pending_migrations().await?;
-        if behind > 0 {
-            bail!("the store is {behind} migration(s) behind this program; run `concert migrate`");
+    let (engines, migrate) = (&config.engines, config.migrate_on_start);
+    let file = EmbeddedFile::new(engines.file(), clock(), migrate);
+    match &engines.database_url {
+        DatabaseUrl::Sqlite(_) => {
+            let store = file.open().await?;
+            Ok(assemble(store, Rest::open(engines, &file).await?))
+        }
+        DatabaseUrl::Mysql(url) => {
+            let mysql = open::mysql(url, engines.database_pool, migrate).await?;
+            let mut rest = Rest::open(engines, &file).await?;
+            if engines.uses_file() {
+                warn_of_one_instance(engines);
+                rest.probes.push(Arc::new(open::Beside(file.open().await?)));
+            }
+            Ok(assemble(Arc::new(mysql), rest))
         }
     }
-    Ok(ports(config, store, clock))
-}
-
-/// Brings the store to this program's version; answers how many migrations that took.
-pub async fn migrate(config: &Config) -> Result<usize> {
-    config.check_engines()?;
-    let store = open(config, Arc::new(SystemClock::default())).await?;
-    store.migrate().await.context("the store could not be migrated")
-}
-
-async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Sqlite> {
-    let path = config.database_url.path();
-    if let Some(folder) = path.parent().filter(|folder| *folder != Path::new("")) {
-        std::fs::create_dir_all(folder).with_context(|| {
-            format!("the folder {} of the store cannot be made", folder.display())
-        })?;
-    }
-    Sqlite::open(path, clock)
-        .await
-        .with_context(|| format!("the store {} cannot be opened", path.display()))
 }
 
 /// Every port on the embedded engine. The lock and the cache may be lost, so they are in memory.
 pub fn ports(config: &Config, store: Sqlite, clock: Arc<dyn Clock>) -> Ports {
     let store = Arc::new(store);
+    let log = PrefixedLog::new(store.clone(), &config.engines.kafka_topic_prefix);
+    let queues = Queues::embedded(store.clone(), clock);
+    assemble(store, Rest { queues, log: Arc::new(log), probes: Vec::new() })
+}
+
+/// The outbox alone, for a look at it. The store is refused if it is behind this program.
+pub async fn outbox(engines: &Engines) -> Result<Arc<dyn Outbox>> {
+    Ok(match &engines.database_url {
+        DatabaseUrl::Sqlite(path) => EmbeddedFile::new(path, clock(), false).open().await?,
+        DatabaseUrl::Mysql(url) => Arc::new(open::mysql(url, 1, false).await?),
+    })
+}
+
+/// Brings the stores to this program's version; answers which, and how many steps each took.
+pub async fn migrate(engines: &Engines) -> Result<Vec<(String, usize)>> {
+    let mut done = Vec::new();
+    if let DatabaseUrl::Mysql(url) = &engines.database_url {
+        let mysql = open::connect_mysql(url, 1).await?;
+        done.push((url.to_string(), open::migrate(&mysql).await?));
+    }
+    if engines.uses_file() {
+        let (path, clock) = (engines.file(), clock());
+        let store = open::open_file(path, clock).await?;
+        done.push((path.display().to_string(), open::migrate(&store).await?));
+    }
+    Ok(done)
+}
+
+fn clock() -> Arc<dyn Clock> {
+    Arc::new(SystemClock::default())
+}
+
+fn warn_of_one_instance(engines: &Engines) {
+    let (what, missing) = match (engines.redis(), engines.kafka()) {
+        (None, None) => ("the queue and the event log are", "REDIS_URL and KAFKA_BROKERS"),
+        (None, _) => ("the queue is", "REDIS_URL"),
+        (_, _) => ("the event log is", "KAFKA_BROKERS"),
+    };
+    let file = engines.file().display();
+    tracing::warn!(
+        "{what} kept in the file {file}, which no other machine sees: run this one instance only, \
+         or set {missing}"
+    );
+}
+
+/// What is beside the database.
+struct Rest {
+    queues: Queues,
+    log: Arc<dyn EventLog>,
+    probes: Vec<Arc<dyn Probe>>,
+}
+
+impl Rest {
+    async fn open(engines: &Engines, file: &EmbeddedFile) -> Result<Self> {
+        let mut probes: Vec<Arc<dyn Probe>> = Vec::new();
+        let queues = match engines.redis() {
+            Some(url) => {
+                let redis = Arc::new(open::redis(url, &engines.redis_key_prefix).await?);
+                probes.push(redis.clone());
+                Queues::redis(redis)
+            }
+            None => Queues::embedded(file.open().await?, clock()),
+        };
+        let log: Arc<dyn EventLog> = match engines.kafka() {
+            Some(brokers) => {
+                let kafka = Arc::new(open::kafka(brokers, &engines.kafka_topic_prefix).await?);
+                probes.push(kafka.clone());
+                kafka
+            }
+            None => Arc::new(PrefixedLog::new(file.open().await?, &engines.kafka_topic_prefix)),
+        };
+        Ok(Self { queues, log, probes })
+    }
+}
+
+/// The queue, and what goes with it.
+struct Queues {
+    store: Arc<dyn QueueStore>,
+    seeds: Arc<dyn QueueSeeds>,
+    lock: Arc<dyn Lock>,
+    cache: Arc<dyn Cache>,
+}
+
+impl Queues {
+    fn redis(redis: Arc<Redis>) -> Self {
+        Self { store: redis.clone(), seeds: redis.clone(), lock: redis.clone(), cache: redis }
+    }
+
+    fn embedded(store: Arc<Sqlite>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            store: store.clone(),
+            seeds: store,
+            lock: Arc::new(MemoryLock::new(clock.clone())),
+            cache: Arc::new(MemoryCache::new(clock)),
+        }
+    }
+}
+
+/// What a database serves.
+trait Database:
+    IdBlocks
+    + UserStore
+    + ConcertReader
+    + ConcertWriter
+    + ReservationStore
+    + PaymentStore
+    + PointStore
+    + IdempotencyStore
+    + Outbox
+    + ConsumerStore
+    + SeedStore
+    + Probe
+    + 'static
+{
+}
+
+impl Database for Sqlite {}
+impl Database for concert_adapter_mysql::Mysql {}
+
+fn assemble<D: Database>(database: Arc<D>, rest: Rest) -> Ports {
+    let Rest { queues, log, mut probes } = rest;
+    probes.insert(0, database.clone());
     Ports {
-        ids: store.clone(),
-        users: store.clone(),
-        concerts: store.clone(),
-        catalogue: store.clone(),
-        reservations: store.clone(),
-        payments: store.clone(),
-        points: store.clone(),
-        answers: store.clone(),
-        outbox: store.clone(),
-        consumers: store.clone(),
-        seeds: store.clone(),
-        queue: store.clone(),
-        queue_seeds: store.clone(),
-        lock: Arc::new(MemoryLock::new(clock.clone())),
-        cache: Arc::new(MemoryCache::new(clock)),
-        log: Arc::new(PrefixedLog::new(store.clone(), &config.kafka_topic_prefix)),
+        ids: database.clone(),
+        users: database.clone(),
+        concerts: database.clone(),
+        catalogue: database.clone(),
+        reservations: database.clone(),
+        payments: database.clone(),
+        points: database.clone(),
+        answers: database.clone(),
+        outbox: database.clone(),
+        consumers: database.clone(),
+        seeds: database,
+        queue: queues.store,
+        queue_seeds: queues.seeds,
+        lock: queues.lock,
+        cache: queues.cache,
+        log,
         gateway: Arc::new(SandboxGateway::default()),
-        tokens: Arc::new(OsTokens),
-        probes: vec![store],
+        tokens: Arc::new(random::OsTokens),
+        probes,
     }
-}
-
-/// Queue tokens from the operating system's random generator.
-#[derive(Debug, Clone, Copy, Default)]
-struct OsTokens;
-
-impl TokenSource for OsTokens {
-    fn fresh(&self) -> QueueToken {
-        QueueToken::from_bytes(random())
-    }
-}
-
-/// A name that no other running process has, for leases and memberships.
-pub fn instance_name() -> String {
-    let bytes: [u8; 8] = random();
-    format!("{}-{:016x}", std::process::id(), u64::from_be_bytes(bytes))
-}
-
-fn random<const N: usize>() -> [u8; N] {
-    let mut bytes = [0; N];
-    // Without random numbers a token could be guessed: better no service than that.
-    if let Err(error) = getrandom::fill(&mut bytes) {
-        panic!("the operating system gives no random numbers: {error}");
-    }
-    bytes
 }
 
 #[cfg(test)]
-mod tests {
-    use concert_domain::event::{Record, partition_of};
-
-    use super::*;
-    use crate::config::DatabaseUrl;
-
-    fn config(path: &Path) -> Config {
-        Config { database_url: DatabaseUrl::Sqlite(path.to_owned()), ..Config::default() }
-    }
-
-    #[test]
-    fn tokens_and_names_differ() {
-        assert_ne!(OsTokens.fresh(), OsTokens.fresh());
-        assert_ne!(instance_name(), instance_name());
-    }
-
-    #[tokio::test]
-    async fn a_store_that_is_behind_is_refused_until_it_is_migrated() {
-        let folder = tempfile::tempdir().unwrap();
-        let config = Config {
-            migrate_on_start: false,
-            ..config(&folder.path().join("a new folder/concert.db"))
-        };
-        let refusal = engine(&config).await.err().unwrap().to_string();
-        assert!(refusal.contains("`concert migrate`"), "{refusal}");
-        assert!(migrate(&config).await.unwrap() > 0);
-        assert_eq!(migrate(&config).await.unwrap(), 0);
-        assert!(engine(&config).await.is_ok());
-    }
-
-    #[tokio::test]
-    async fn a_file_that_cannot_be_opened_is_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let refusal = engine(&config(folder.path())).await.err().unwrap();
-        let path = folder.path().display().to_string();
-        assert!(format!("{refusal:#}").contains(&path), "{refusal:#}");
-    }
-
-    #[tokio::test]
-    async fn services_with_different_topic_prefixes_do_not_meet_in_one_log() {
-        let folder = tempfile::tempdir().unwrap();
-        let config = config(&folder.path().join("concert.db"));
-        let other = Config { kafka_topic_prefix: "other".to_owned(), ..config.clone() };
-        let [ours, again, theirs] = [
-            engine(&config).await.unwrap().log,
-            engine(&config).await.unwrap().log,
-            engine(&other).await.unwrap().log,
-        ];
-        let record = Record { key: "1".to_owned(), value: b"{}".to_vec() };
-        ours.append("t", &[record]).await.unwrap();
-        let partition = partition_of("1", ours.partitions());
-        assert_eq!(again.end("t", partition).await, Ok(1));
-        assert_eq!(again.read("t", partition, 0, 10).await.unwrap().len(), 1);
-        assert_eq!(theirs.end("t", partition).await, Ok(0));
-    }
-}
+mod tests;

@@ -1,10 +1,14 @@
 //! Configuration: environment variables, each also a flag, read here and nowhere else.
 
+mod engines;
 mod error;
 mod parse;
+mod url;
 
+pub use engines::Engines;
 pub use error::ConfigError;
-pub use parse::{AuthMode, DatabaseUrl, LogFormat, Roles};
+pub use parse::{AuthMode, LogFormat, Roles};
+pub use url::{DatabaseUrl, ServerUrl};
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -29,23 +33,6 @@ pub struct Config {
     /// Most connections at a time; 1 to 1000000.
     #[arg(long, env, value_name = "COUNT", default_value = "10000", value_parser = parse::limit)]
     pub http_max_connections: u32,
-
-    /// The store: `sqlite:PATH`, the embedded engine; its folder is made if it is missing.
-    #[arg(long, env, value_name = "URL", default_value = DatabaseUrl::DEFAULT,
-          hide_env_values = true, value_parser = parse::database_url)]
-    pub database_url: DatabaseUrl,
-
-    /// Not in this build yet; unset: lock, queue and cache live in the embedded engine.
-    #[arg(long, env, value_name = "URL", hide_env_values = true)]
-    pub redis_url: Option<String>,
-
-    /// Not in this build yet; unset: the event log lives in the embedded engine.
-    #[arg(long, env, value_name = "HOST:PORT,...")]
-    pub kafka_brokers: Option<String>,
-
-    /// First part of the name of every topic of the event log, whichever engine keeps it.
-    #[arg(long, env, value_name = "NAME", default_value = "concert", value_parser = parse::name)]
-    pub kafka_topic_prefix: String,
 
     /// Name under which the consumers of the event log keep their place.
     #[arg(long, env, value_name = "NAME", default_value = "concert", value_parser = parse::name)]
@@ -127,6 +114,10 @@ pub struct Config {
     /// Longest time from the stop signal to the exit; 100ms to 365d.
     #[arg(long, env, value_name = "TIME", default_value = "10s", value_parser = parse::duration)]
     pub shutdown_grace: Duration,
+
+    /// Which engines keep what. The last one, because what follows would come under its heading.
+    #[command(flatten)]
+    pub engines: Engines,
 }
 
 impl Default for Config {
@@ -136,10 +127,7 @@ impl Default for Config {
             http_addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             http_workers: None,
             http_max_connections: 10_000,
-            database_url: DatabaseUrl::default(),
-            redis_url: None,
-            kafka_brokers: None,
-            kafka_topic_prefix: "concert".to_owned(),
+            engines: Engines::default(),
             kafka_group: "concert".to_owned(),
             roles: Roles::default(),
             seed_demo: false,
@@ -198,38 +186,6 @@ impl Config {
             }),
         }
     }
-
-    /// Refuses the engines that this build does not have.
-    pub fn check_engines(&self) -> Result<(), ConfigError> {
-        for (variable, value) in
-            [("REDIS_URL", &self.redis_url), ("KAFKA_BROKERS", &self.kafka_brokers)]
-        {
-            if let Some(value) = value.as_deref().filter(|value| !value.is_empty()) {
-                return Err(ConfigError {
-                    variable: variable.to_owned(),
-                    value: Some(parse::without_password(value)),
-                    allowed: "this build has the embedded engine only; leave it unset".to_owned(),
-                });
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Which store a command other than `serve` works on.
-#[derive(Debug, Clone, clap::Args)]
-pub struct StoreArgs {
-    /// The store: `sqlite:PATH`, the embedded engine; its folder is made if it is missing.
-    #[arg(long, env, global = true, value_name = "URL", default_value = DatabaseUrl::DEFAULT,
-          hide_env_values = true, value_parser = parse::database_url)]
-    pub database_url: DatabaseUrl,
-}
-
-impl StoreArgs {
-    /// The configuration with this store and everything else at its default.
-    pub fn config(&self) -> Config {
-        Config { database_url: self.database_url.clone(), ..Config::default() }
-    }
 }
 
 /// How the process logs; every command takes these.
@@ -241,9 +197,14 @@ pub struct LogArgs {
     pub log_format: LogFormat,
 
     /// Which log lines are written, such as `info` or `warn,concert_app=debug`.
-    #[arg(long, env, global = true, value_name = "FILTER", default_value = "info",
+    #[arg(long, env, global = true, value_name = "FILTER", default_value = LogArgs::QUIET,
           value_parser = parse::log_filter)]
     pub rust_log: String,
+}
+
+impl LogArgs {
+    /// The Kafka client tells at INFO what is no news to an operator, several lines a connection.
+    const QUIET: &str = "info,rskafka=warn";
 }
 
 /// Parses an IP address and a port, for flags of other commands.
@@ -270,9 +231,10 @@ fn load_env_file_at(path: &Path) -> Result<(), ConfigError> {
     };
     match dotenvy::from_path(path) {
         Ok(()) => Ok(()),
-        Err(dotenvy::Error::LineParse(line, _)) => {
-            Err(refuse(line, "every line must be NAME=value or a comment that starts with #"))
-        }
+        Err(dotenvy::Error::LineParse(line, _)) => Err(refuse(
+            url::without_password(&line),
+            "every line must be NAME=value or a comment that starts with #",
+        )),
         Err(dotenvy::Error::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(refuse(error.to_string(), "it must be a readable text file or absent")),
     }

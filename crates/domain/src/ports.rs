@@ -57,7 +57,7 @@ pub struct Ports {
     pub gateway: Arc<dyn PaymentGateway>,
     /// Where tokens come from.
     pub tokens: Arc<dyn TokenSource>,
-    /// What must answer for the service to serve.
+    /// What is asked whether it answers.
     pub probes: Vec<Arc<dyn Probe>>,
 }
 

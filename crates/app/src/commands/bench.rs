@@ -16,8 +16,9 @@ Examples:
   concert bench http --url http://127.0.0.1:8080       against a service that runs already
   concert bench queue --waiting 1000000 --json
 
-Use a release build. Everything is made in a temporary folder that is removed afterwards; with
---url, concerts and users are made in the service that is named.")]
+Use a release build. Everything is made in a temporary folder that is removed afterwards, except
+that `bench http` makes a concert with its buyers in the service that --url names, or in the
+engines of the environment if DATABASE_URL is a MySQL server.")]
 pub struct Args {
     #[command(subcommand)]
     what: Option<What>,

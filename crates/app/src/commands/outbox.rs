@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::say;
 use crate::composition;
-use crate::config::{Config, StoreArgs};
+use crate::config::Engines;
 
 /// What is looked at, and in which store.
 #[derive(Debug, clap::Args)]
@@ -23,7 +23,7 @@ pub struct Args {
     #[command(subcommand)]
     action: Action,
     #[command(flatten)]
-    store: StoreArgs,
+    engines: Engines,
 }
 
 #[derive(Debug, Subcommand)]
@@ -55,9 +55,7 @@ struct ListArgs {
 
 /// Runs the command.
 pub async fn run(args: Args) -> Result<()> {
-    // Looking must not change the store, not even its version.
-    let config = Config { migrate_on_start: false, ..args.store.config() };
-    let outbox = composition::engine(&config).await?.outbox;
+    let outbox = composition::outbox(&args.engines).await?;
     match args.action {
         Action::List(list) => pending(&*outbox, &list).await,
         Action::Dead(list) => dead(&*outbox, &list).await,

@@ -8,7 +8,7 @@ use anyhow::Result;
 use clap::ArgGroup;
 
 use super::say;
-use crate::config::{self, StoreArgs};
+use crate::config::{self, Config, Engines};
 use crate::{composition, demo};
 
 /// What is loaded, and into which store.
@@ -43,12 +43,12 @@ pub struct Args {
     #[arg(long, value_name = "TIME", default_value = "24h", value_parser = config::duration)]
     hold_for: Duration,
     #[command(flatten)]
-    store: StoreArgs,
+    engines: Engines,
 }
 
 /// Runs the command.
 pub async fn run(args: Args) -> Result<()> {
-    let config = args.store.config();
+    let config = Config { engines: args.engines, ..Config::default() };
     let ports = composition::engine(&config).await?;
     if args.demo {
         if demo::load_if_empty(&*ports.seeds).await? {

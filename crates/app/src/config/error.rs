@@ -33,7 +33,7 @@ impl ConfigError {
         };
         let allowed = error.source()?.to_string();
         let variable = variable_of(&text(ContextKind::InvalidArg)?)?;
-        let value = super::parse::without_password(&text(ContextKind::InvalidValue)?);
+        let value = super::url::without_password(&text(ContextKind::InvalidValue)?);
         Some(Self { variable, value: Some(value), allowed })
     }
 }

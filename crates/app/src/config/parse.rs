@@ -1,9 +1,10 @@
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
+
+use super::DatabaseUrl;
 
 /// How callers say who they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,37 +18,6 @@ impl fmt::Display for AuthMode {
         match self {
             Self::Trusted => f.write_str("trusted"),
         }
-    }
-}
-
-/// Which engine keeps the data, and where.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DatabaseUrl {
-    /// The embedded engine, in this file.
-    Sqlite(PathBuf),
-}
-
-impl DatabaseUrl {
-    pub(super) const DEFAULT: &str = "sqlite:var/concert.db";
-
-    /// Where the file of the embedded engine is.
-    pub fn path(&self) -> &Path {
-        let Self::Sqlite(path) = self;
-        path
-    }
-}
-
-impl Default for DatabaseUrl {
-    fn default() -> Self {
-        Self::Sqlite(PathBuf::from("var/concert.db"))
-    }
-}
-
-impl FromStr for DatabaseUrl {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        database_url(text)
     }
 }
 
@@ -92,6 +62,10 @@ pub(super) fn limit(text: &str) -> Result<u32, String> {
     number(text, 1..=1_000_000)
 }
 
+pub(super) fn connections(text: &str) -> Result<usize, String> {
+    number(text, 1..=64)
+}
+
 pub(super) fn threads(text: &str) -> Result<usize, String> {
     number(text, 1..=256)
 }
@@ -120,17 +94,7 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
 }
 
 pub(super) fn database_url(text: &str) -> Result<DatabaseUrl, String> {
-    if text.starts_with("mysql:") {
-        return Err("this build has the embedded engine only; use sqlite:PATH".to_owned());
-    }
-    let path = text.strip_prefix("sqlite:").map(|rest| rest.strip_prefix("//").unwrap_or(rest));
-    match path {
-        // SQLite's own name for a store without a file, which would keep nothing.
-        None | Some("" | ":memory:") => {
-            Err("must be sqlite:PATH, such as sqlite:var/concert.db".to_owned())
-        }
-        Some(path) => Ok(DatabaseUrl::Sqlite(PathBuf::from(path))),
-    }
+    text.parse()
 }
 
 pub(super) fn name(text: &str) -> Result<String, String> {
@@ -176,15 +140,4 @@ pub(super) fn log_filter(text: &str) -> Result<String, String> {
         .parse(text)
         .map(|_| text.to_owned())
         .map_err(|_| "must be log levels, such as info or warn,concert_app=debug".to_owned())
-}
-
-/// A URL as it may be shown: what stands between `//` and `@` is left out.
-pub(super) fn without_password(url: &str) -> String {
-    match url.split_once("//") {
-        Some((scheme, rest)) if rest.contains('@') => {
-            let host = rest.rsplit('@').next().unwrap_or_default();
-            format!("{scheme}//...@{host}")
-        }
-        _ => url.to_owned(),
-    }
 }

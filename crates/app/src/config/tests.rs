@@ -54,7 +54,7 @@ fn values_in_range_are_taken() {
     assert_eq!(config.queue_waiting_ttl, Duration::from_secs(30 * 24 * 3_600));
     assert_eq!(config.settings().queue.active_limit, 1_000_000);
     assert_eq!(config.http_addr, "127.0.0.1:0".parse().unwrap());
-    assert_eq!(config.database_url, DatabaseUrl::Sqlite("/srv/concert.db".into()));
+    assert_eq!(config.engines.database_url, DatabaseUrl::Sqlite("/srv/concert.db".into()));
     assert_eq!(config.roles, Roles { api: false, worker: true });
     assert!(config.seed_demo && !config.migrate_on_start);
 }
@@ -109,7 +109,28 @@ fn a_wrong_value_is_refused_in_one_sentence_with_variable_value_and_range() {
             "--database-url",
             "DATABASE_URL",
             "sqlite::memory:",
-            "must be sqlite:PATH, such as sqlite:var/concert.db",
+            "must be sqlite:PATH, such as sqlite:var/concert.db, or \
+             mysql://USER:PASSWORD@HOST:PORT/DATABASE",
+        ),
+        (
+            "--database-url",
+            "DATABASE_URL",
+            "mysql://db:3306",
+            "must be mysql://USER:PASSWORD@HOST:PORT/DATABASE, special characters in it \
+             percent-encoded",
+        ),
+        ("--database-pool", "DATABASE_POOL", "65", "must be a whole number from 1 to 64"),
+        (
+            "--redis-url",
+            "REDIS_URL",
+            "cache:6379",
+            "must be redis://[USER:PASSWORD@]HOST:PORT[/NUMBER]",
+        ),
+        (
+            "--kafka-brokers",
+            "KAFKA_BROKERS",
+            "a:9092,b",
+            "must be HOST:PORT, or several separated by commas",
         ),
     ] {
         let sentence = refusal(&[&format!("{flag}={value}")]);
@@ -119,24 +140,41 @@ fn a_wrong_value_is_refused_in_one_sentence_with_variable_value_and_range() {
 
 #[test]
 fn a_password_is_not_repeated() {
-    assert_eq!(
-        refusal(&["--database-url=mysql://root:secret@db:3306/concert"]),
-        "DATABASE_URL is \"mysql://...@db:3306/concert\", but this build has the embedded engine \
-         only; use sqlite:PATH"
-    );
+    for (flag, secret, shown) in [
+        ("--database-url=", "mysql://root:se/cr?et@db:port/concert", "mysql://...@db:port/concert"),
+        ("--database-url=", "mysql:root:secret@db", "mysql://...@db"),
+        (
+            "--redis-url=",
+            "rediss://:secret@cache:6379/0?protocol=resp3",
+            "rediss://...@cache:6379/0",
+        ),
+    ] {
+        let sentence = refusal(&[&format!("{flag}{secret}")]);
+        assert!(sentence.contains(&format!(" is {shown:?}, but must be ")), "{sentence}");
+    }
+    let flags = ["--database-url=mysql://a:secret@db/c", "--redis-url=redis://:secret@cache"];
+    let config = parsed(&flags).unwrap();
+    assert!(!format!("{config:?}").contains("secret"), "{config:?}");
 }
 
 #[test]
-fn engines_that_are_not_in_this_build_are_refused() {
-    let config = parsed(&["--redis-url=redis://:secret@cache:6379"]).unwrap();
-    assert_eq!(
-        config.check_engines().unwrap_err().to_string(),
-        "REDIS_URL is \"redis://...@cache:6379\", but this build has the embedded engine only; \
-         leave it unset"
-    );
-    assert!(parsed(&["--kafka-brokers=a:9092"]).unwrap().check_engines().is_err());
+fn engines_are_chosen_by_url() {
+    let config = parsed(&[]).unwrap();
+    assert!(config.engines.uses_file() && config.engines.redis().is_none());
+    let file = config.engines.file().to_owned();
+
     // Compose files write "unset" as an empty variable.
-    assert!(parsed(&["--redis-url=", "--kafka-brokers="]).unwrap().check_engines().is_ok());
+    let mysql = "--database-url=mysql://concert:secret@db:3306/concert";
+    let engines = parsed(&[mysql, "--redis-url=", "--kafka-brokers="]).unwrap().engines;
+    assert_eq!((engines.redis(), engines.kafka(), engines.uses_file()), (None, None, true));
+    assert_ne!(engines.file(), file, "an event log of another database");
+
+    let full = [mysql, "--redis-url=redis://cache:6379/1", "--kafka-brokers=a:9092, [::1]:9092"];
+    let engines = parsed(&full).unwrap().engines;
+    assert_eq!(engines.redis().unwrap().expose(), "redis://cache:6379/1");
+    assert_eq!(engines.kafka(), Some("a:9092, [::1]:9092"));
+    assert!(!engines.uses_file());
+    assert!(parsed(&[full[1], full[2]]).unwrap().engines.uses_file());
 }
 
 #[test]

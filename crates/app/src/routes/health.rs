@@ -33,7 +33,7 @@ struct HealthView {
 struct ReadinessView {
     /// The verdict.
     status: Verdict,
-    /// What it needs for that.
+    /// What it needs for that, and what it can do without for a while.
     checks: Vec<CheckView>,
 }
 
@@ -51,10 +51,12 @@ enum Verdict {
 #[derive(Debug, Serialize, ToSchema)]
 struct CheckView {
     /// Its name.
-    #[schema(example = "sqlite")]
+    #[schema(example = "database")]
     name: &'static str,
     /// Whether it answers.
     status: CheckStatus,
+    /// Whether the service is not ready without it.
+    required: bool,
     /// How long it took, in milliseconds.
     #[schema(example = 1)]
     millis: u64,
@@ -93,13 +95,16 @@ async fn health() -> HttpResponse {
 async fn readiness(state: State) -> HttpResponse {
     let probes = state.ports.probes.iter();
     let checks = join_all(probes.map(|probe| check(probe, PROBE_TIMEOUT))).await;
-    let up = checks.iter().all(|check| check.status == CheckStatus::Up);
-    if up && state.readiness.get() {
+    if can_serve(&checks) && state.readiness.get() {
         return HttpResponse::Ok().json(ReadinessView { status: Verdict::Ready, checks });
     }
     HttpResponse::ServiceUnavailable()
         .insert_header((RETRY_AFTER, "1"))
         .json(ReadinessView { status: Verdict::NotReady, checks })
+}
+
+fn can_serve(checks: &[CheckView]) -> bool {
+    checks.iter().all(|check| check.status == CheckStatus::Up || !check.required)
 }
 
 async fn check(probe: &Arc<dyn Probe>, limit: Duration) -> CheckView {
@@ -116,7 +121,7 @@ async fn check(probe: &Arc<dyn Probe>, limit: Duration) -> CheckView {
         }
     };
     let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    CheckView { name: probe.name(), status, millis }
+    CheckView { name: probe.name(), status, required: probe.required(), millis }
 }
 
 /// What the process measures, for Prometheus.
@@ -163,6 +168,14 @@ mod tests {
         async fn check(&self) -> Result<()> {
             std::future::pending().await
         }
+    }
+
+    #[test]
+    fn only_what_is_required_keeps_the_service_from_being_ready() {
+        let check =
+            |required| CheckView { name: "fixed", status: CheckStatus::Down, required, millis: 1 };
+        assert!(can_serve(&[check(false)]));
+        assert!(!can_serve(&[check(false), check(true)]));
     }
 
     #[tokio::test]

@@ -14,7 +14,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::super::say;
 use super::super::wire::Connection;
 use super::table::{Row, Times, render};
-use crate::config::{Config, DatabaseUrl};
+use crate::config::{Config, DatabaseUrl, Engines};
 use crate::{Application, composition};
 
 /// Seats of the schedule whose list is read.
@@ -40,16 +40,18 @@ pub(super) struct Args {
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    engines: Engines,
 }
 
 impl Default for Args {
     fn default() -> Self {
-        Self { seconds: 5, clients: 32, url: None, json: false }
+        Self { seconds: 5, clients: 32, url: None, json: false, engines: Engines::default() }
     }
 }
 
 pub(super) async fn run(args: Args) -> Result<()> {
-    let own = if args.url.is_none() { Some(Service::start().await?) } else { None };
+    let own = if args.url.is_none() { Some(Service::start(&args.engines).await?) } else { None };
     let addr = match (&args.url, &own) {
         (Some(url), _) => resolve(url).await?,
         (None, own) => own.as_ref().context("a service of our own")?.addr,
@@ -78,7 +80,8 @@ async fn resolve(url: &str) -> Result<SocketAddr> {
     addrs.next().with_context(|| format!("--url is {url:?}, which has no address"))
 }
 
-/// A service of our own on the embedded engine in a temporary folder.
+/// A service of our own: on the engines that are configured if they are for many instances, else
+/// on the embedded engine in a temporary folder, since nobody wants the benchmark in the own file.
 struct Service {
     addr: SocketAddr,
     stop: oneshot::Sender<()>,
@@ -87,11 +90,18 @@ struct Service {
 }
 
 impl Service {
-    async fn start() -> Result<Self> {
+    async fn start(engines: &Engines) -> Result<Self> {
         let folder = tempfile::tempdir().context("a temporary folder")?;
+        let engines = match &engines.database_url {
+            DatabaseUrl::Mysql(url) => {
+                tracing::warn!("measuring on {url}: a concert and its buyers are made there");
+                engines.clone()
+            }
+            DatabaseUrl::Sqlite(_) => Engines::embedded(&folder.path().join("bench.db")),
+        };
         let config = Config {
             http_addr: SocketAddr::from(([127, 0, 0, 1], 0)),
-            database_url: DatabaseUrl::Sqlite(folder.path().join("bench.db")),
+            engines,
             ..Config::default()
         };
         let ports = composition::engine(&config).await?;

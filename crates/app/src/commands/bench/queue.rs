@@ -13,7 +13,7 @@ use serde_json::json;
 use super::super::say;
 use super::table::{Row, Times, render};
 use crate::composition;
-use crate::config::{Config, DatabaseUrl};
+use crate::config::{Config, Engines};
 
 /// Calls of each kind.
 const CALLS: u32 = 1_000;
@@ -70,7 +70,7 @@ pub(super) async fn run(args: Args) -> Result<()> {
 async fn measure(waiting: u32) -> Result<Figures> {
     let folder = tempfile::tempdir().context("a temporary folder")?;
     let path = folder.path().join("queue.db");
-    let config = Config { database_url: DatabaseUrl::Sqlite(path.clone()), ..Config::default() };
+    let config = Config { engines: Engines::embedded(&path), ..Config::default() };
     let ports = composition::engine(&config).await?;
     let concert = make_concert(&ports).await?;
     let started = Instant::now();

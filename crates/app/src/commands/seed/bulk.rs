@@ -184,7 +184,8 @@ fn progress(what: &'static str, count: u32) -> ProgressBar {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{composition, config::Config};
+    use crate::composition;
+    use crate::config::{Config, Engines};
 
     #[test]
     fn pieces_add_up() {
@@ -196,8 +197,8 @@ mod tests {
     #[tokio::test]
     async fn what_is_wanted_is_there_afterwards() {
         let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite:{}", folder.path().join("bulk.db").display());
-        let config = Config { database_url: url.parse().unwrap(), ..Config::default() };
+        let engines = Engines::embedded(&folder.path().join("bulk.db"));
+        let config = Config { engines, ..Config::default() };
         let ports = composition::engine(&config).await.unwrap();
         let wanted = Wanted {
             seats: 30,
