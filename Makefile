@@ -6,7 +6,7 @@ SHELL := bash
 # Unless the caller says otherwise, the service keeps everything in one file below var/.
 export DATABASE_URL ?= sqlite:var/concert.db
 
-.PHONY: help run test test-embedded ci bench fmt fmt-check lint domain-gate deny docs docs-check docs-update up down docker-check clean-data
+.PHONY: help run run-full services-up services-down test test-embedded ci bench fmt fmt-check lint domain-gate deny docs docs-check docs-update up down docker-check clean-data
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -16,8 +16,19 @@ run: ## build the release binary and serve the API with demo data (no server, no
 	@mkdir -p var
 	@SEED_DEMO=$${SEED_DEMO:-true} exec target/release/concert serve
 
-test: ## all tests, on every engine that exists
-	@scripts/test.sh
+run-full: ## the same on MySQL, Redis and Kafka, which `make services-up` has started
+	@scripts/services status >/dev/null 2>&1 || { echo "run-full: MySQL, Redis or Kafka is down; run: make services-up" >&2; exit 1; }
+	@cargo build --release --locked -p concert-app --bin concert
+	@source var/services/env && SEED_DEMO=$${SEED_DEMO:-true} exec target/release/concert serve
+
+services-up: ## start MySQL, Redis and Kafka without Docker (installed once), print and save their URLs
+	@scripts/services up
+
+services-down: ## stop them; data stays below var/services
+	@scripts/services down
+
+test: ## all tests, on every engine, with servers of their own that are gone afterwards
+	@scripts/services run -- scripts/test.sh
 
 test-embedded: ## the tests that need no server
 	@scripts/test.sh embedded
