@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Fails if the pages written by hand name, in code type, a file or a test that does not exist, or
-# if a setting of `concert serve` is missing where settings are listed.
+# Fails if the pages written by hand name, in code type, a file, a test or a metric that does not
+# exist, or if a setting of `concert serve` is missing where settings are listed.
 #   docs-names.sh PATH-OF-CONCERT
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -17,12 +17,12 @@ words() {
 
 missing=$(
     for name in $(words '[a-z_.-]+(/[A-Za-z0-9_.*-]+)+'); do
-        case "$name" in target/* | var/* | *[A-Z][A-Z][A-Z]*) continue ;; esac # made later, or a placeholder
+        case "$name" in target/* | var/* | docker/.env | *[A-Z][A-Z][A-Z]*) continue ;; esac # made later, or a placeholder
         compgen -G "$name" >/dev/null || compgen -G "crates/$name" >/dev/null || echo "no file $name"
     done
     for name in $(words '[a-z0-9]+(_[a-z0-9]+){3,}'); do
-        grep -rqE --include='*.rs' --include='*.sql' "(fn|INDEX) $name\b" crates tests migrations ||
-            echo "no test, function or index $name"
+        grep -rqE --include='*.rs' --include='*.sql' "(fn|INDEX) $name\b|!\(\"$name\"" crates tests migrations ||
+            echo "no test, function, index or metric $name"
     done
     for name in $settings; do
         grep -q "\`$name\`" docs/OPERATIONS.md || echo "$name is not in docs/OPERATIONS.md"
