@@ -75,4 +75,4 @@ docker-check: ## fail if the containers and the tests would not run the same ver
 	docker/check.sh
 
 clean-data: ## remove the embedded engine's files below var/ (all data!)
-	rm -f var/concert.db var/concert.db-wal var/concert.db-shm
+	rm -f var/concert.db{,-wal,-shm} var/embedded.db{,-wal,-shm}

@@ -33,6 +33,7 @@ pub use random::instance_name;
 /// Must be called on the runtime that ends last: connections live there.
 pub async fn engine(config: &Config) -> Result<Ports> {
     let (engines, migrate) = (&config.engines, config.migrate_on_start);
+    tell(engines);
     let file = EmbeddedFile::new(engines.file(), clock(), migrate);
     match &engines.database_url {
         DatabaseUrl::Sqlite(_) => {
@@ -84,6 +85,16 @@ pub async fn migrate(engines: &Engines) -> Result<Vec<(String, usize)>> {
 
 fn clock() -> Arc<dyn Clock> {
     Arc::new(SystemClock::default())
+}
+
+fn tell(engines: &Engines) {
+    let file = format!("sqlite:{}", engines.file().display());
+    tracing::info!(
+        database = %engines.database_url,
+        queue = engines.redis().map_or_else(|| file.clone(), ToString::to_string),
+        event_log = engines.kafka().unwrap_or(&file),
+        "engines"
+    );
 }
 
 fn warn_of_one_instance(engines: &Engines) {

@@ -54,6 +54,15 @@ impl DatabaseUrl {
     pub(super) const DEFAULT: &str = "sqlite:var/concert.db";
 }
 
+impl fmt::Display for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            Self::Mysql(url) => url.fmt(f),
+        }
+    }
+}
+
 impl Default for DatabaseUrl {
     fn default() -> Self {
         Self::Sqlite(PathBuf::from("var/concert.db"))
