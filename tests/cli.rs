@@ -1,8 +1,12 @@
 //! The binary as an operator uses it.
 
 use std::process::Output;
+use std::sync::Arc;
 
-use concert_tests::{Service, concert, concert_in};
+use concert_adapter_sqlite::{Sqlite, SystemClock};
+use concert_domain::event::{EventLog, PAYMENT_TOPIC, Record};
+use concert_tests::{Service, concert, concert_in, eventually};
+use serde_json::json;
 
 fn stdout(output: &Output) -> String {
     assert!(output.status.success(), "{output:?}");
@@ -150,4 +154,46 @@ async fn the_outbox_can_be_looked_at() {
     }
     let output = concert_in(folder.path(), &["outbox", "replay", "1"], &variables).await;
     assert_eq!(output.status.code(), Some(1), "there is no such letter: {output:?}");
+}
+
+/// A dead letter is listed with its reason, on a line of its own whatever the event holds, and put
+/// back on its way once; a cause that is still there makes it a new letter.
+#[tokio::test]
+async fn a_dead_letter_is_explained_and_replayed_once() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("concert.db");
+    let store = Sqlite::open(&path, Arc::new(SystemClock::default())).await.expect("a store");
+    store.migrate().await.expect("its tables");
+    let poison = json!({
+        "id": "e-1", "type": "a\u{1b}[31m\nb", "version": 1, "key": "1",
+        "occurredAt": "2026-05-01T10:00:00.000Z",
+        "data": { "paymentId": 1, "reservationId": 1, "userId": 1, "concertId": 1,
+                  "scheduleId": 1, "seatId": 1, "amount": 1 },
+    });
+    let record = Record { key: "1".to_owned(), value: poison.to_string().into_bytes() };
+    let topic = format!("concert.{PAYMENT_TOPIC}");
+    store.append(&topic, &[record]).await.expect("the log takes it");
+    drop(store);
+
+    let service = Service::start(folder.path(), &[]).await;
+    let variables = [("DATABASE_URL", "sqlite:concert.db")];
+    let outbox = async |arguments: &[&str]| {
+        concert_in(folder.path(), &[&["outbox"], arguments].concat(), &variables).await
+    };
+    let dead = async |letters: usize| {
+        eventually("the event dies", async || {
+            let table = stdout(&outbox(&["dead"]).await);
+            (table.matches("is unknown").count() == letters).then_some(table)
+        })
+        .await
+    };
+    let table = dead(1).await;
+    assert_eq!(table.lines().count(), 3, "a head, a letter, a hint:\n{table}");
+    assert!(table.lines().all(|line| !line.contains(char::is_control)), "{table:?}");
+    stdout(&outbox(&["replay", "1"]).await);
+    dead(2).await;
+    assert_eq!(outbox(&["replay", "1"]).await.status.code(), Some(1));
+    stdout(&outbox(&["replay", "--all"]).await);
+    dead(3).await;
+    assert_eq!(service.terminate().await, Some(0));
 }

@@ -77,8 +77,8 @@ async fn pending(outbox: &dyn Outbox, args: &ListArgs) -> Result<()> {
     }
     say(format_args!("{:>10}  {:<20}  {:<12}  EVENT", "SEQUENCE", "TOPIC", "KEY"))?;
     for OutboxEntry { sequence, topic, record } in &entries {
-        let event = String::from_utf8_lossy(&record.value);
-        say(format_args!("{sequence:>10}  {topic:<20}  {:<12}  {event}", record.key))?;
+        let (key, event) = (cell(&record.key), cell(&String::from_utf8_lossy(&record.value)));
+        say(format_args!("{sequence:>10}  {topic:<20}  {key:<12}  {event}"))?;
     }
     let total = outbox.backlog().await?.pending;
     say(format_args!("{} of {total} shown. A running worker publishes them.", entries.len()))
@@ -102,7 +102,8 @@ async fn dead(outbox: &dyn Outbox, args: &ListArgs) -> Result<()> {
         let died = letter.died_at.to_string();
         say(format_args!(
             "{:>6}  {died:<24}  {place:<24}  {replayed:<24}  {}",
-            letter.id, letter.reason
+            letter.id,
+            cell(&letter.reason)
         ))?;
     }
     say("Put one back on its way once its cause is gone: concert outbox replay LETTER")
@@ -143,6 +144,12 @@ async fn collect<T>(
     }
     items.truncate(limit);
     Ok(items)
+}
+
+/// A text for a table that people read: what stands in a broken event must neither break the line
+/// nor command the terminal.
+fn cell(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 fn pending_json(entry: &OutboxEntry) -> Value {
