@@ -203,8 +203,9 @@ pub struct LogArgs {
 }
 
 impl LogArgs {
-    /// The Kafka client tells at INFO what is no news to an operator, several lines a connection.
-    const QUIET: &str = "info,rskafka=warn";
+    /// The Kafka client tells of every connection, and of every try while a broker is down, many
+    /// times a second; what comes of it is told by the adapter.
+    const QUIET: &str = "info,rskafka=error";
 }
 
 /// Parses an IP address and a port, for flags of other commands.
