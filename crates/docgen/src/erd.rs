@@ -15,6 +15,9 @@ Made from the migrations by `make docs-update`; `make ci` fails when it is out o
 milliseconds since 1970 in UTC, money is whole won. What a table is for stands in the comments of
 `migrations/sqlite`.
 
+MySQL has the same tables, columns and indexes but for a few, which
+[ARCHITECTURE.md](ARCHITECTURE.md#where-things-lie) names, together with the keys in Redis and the topics in Kafka.
+
 A solid line is a foreign key. A dotted line is a column that names a row of another table without
 a key: users need no row of their own, history outlives what it names, and a seat and its
 reservation name each other.
