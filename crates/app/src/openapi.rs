@@ -27,7 +27,9 @@ use crate::routes::schema::{Id, SeatState};
     info(
         title = "Concert seat reservation",
         description = "Queue for a concert, hold a seat, pay with points. Refusals are RFC 9457 \
-            problems with a stable `code`."
+            problems with a stable `code`. Bodies are JSON of at most 64 KiB (descriptions of seats: \
+            4 MiB) and must arrive at 64 KiB a second, with ten seconds of patience; what is no \
+            HTTP is refused without a body, and the connection is closed."
     ),
     tags(
         (name = "queue", description = "Waiting for the turn to buy"),
