@@ -1,7 +1,8 @@
-use concert_tests::{PRICE, TestApp, days, seconds};
+use concert_app::Config;
+use concert_tests::{PRICE, TestApp, days, quick, seconds};
 use serde_json::{Value, json};
 
-use crate::{NO_IDS, id, start, start_with_demo};
+use crate::{NO_IDS, id, start, start_with, start_with_demo};
 
 #[tokio::test]
 async fn the_catalogue_needs_no_token() {
@@ -173,7 +174,7 @@ async fn a_filtered_list_has_a_tag_of_its_own() {
 
 #[tokio::test]
 async fn every_change_of_a_seat_shows_in_the_next_read() {
-    let app = start().await;
+    let app = start_with(Config { hold_ttl: seconds(3), ..quick() }).await;
     let show = app.show(1).await;
     let seat = show.seats[0];
     assert_eq!(app.seat_status(&show, seat).await, "AVAILABLE");
@@ -184,7 +185,7 @@ async fn every_change_of_a_seat_shows_in_the_next_read() {
     assert_eq!(app.seat_status(&show, seat).await, "AVAILABLE");
     buyer.held(show.schedule, seat).await;
     assert_eq!(app.seat_status(&show, seat).await, "TEMP_RESERVED");
-    app.pass(seconds(301)).await;
+    app.pass(seconds(3)).await;
     assert_eq!(app.seat_status(&show, seat).await, "AVAILABLE", "the hold has ended");
     let payment = buyer.pay(buyer.held(show.schedule, seat).await).await.ok(201);
     assert_eq!(app.seat_status(&show, seat).await, "RESERVED");

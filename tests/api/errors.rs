@@ -3,11 +3,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use concert_domain::id::IdBlocks;
 use concert_domain::{Error, IdBlock, IdKind, Result};
-use concert_tests::{Call, Engines, TestApp};
+use concert_tests::{Call, TestApp};
 use reqwest::Method;
 use serde_json::json;
 
-use crate::start;
+use crate::{engines, start};
 
 /// Every route that takes a JSON body and no queue token.
 fn with_bodies(app: &TestApp) -> [Call; 10] {
@@ -160,7 +160,7 @@ impl IdBlocks for Broken {
 }
 
 async fn broken(error: Error) -> TestApp {
-    let mut engines = Engines::embedded().await;
+    let mut engines = engines().await;
     engines.ports.ids = Arc::new(Broken(error));
     TestApp::start(engines).await
 }

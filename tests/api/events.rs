@@ -1,10 +1,10 @@
 use concert_app::Config;
 use concert_app::config::Roles;
 use concert_domain::event::{PAYMENT_TOPIC, Record};
-use concert_tests::{Engines, PRICE, Show, TestApp, audit, eventually, quick, seconds};
+use concert_tests::{PRICE, Show, TestApp, audit, eventually, quick, seconds};
 use serde_json::{Value, json};
 
-use crate::{id, start};
+use crate::{engines, id, start};
 
 async fn sold(app: &TestApp, show: &Show, seats: u64) -> Value {
     eventually("the sales figures", async || {
@@ -30,7 +30,7 @@ async fn concerts_are_ranked_by_how_fast_they_sold_out_and_then_by_sales() {
     let (slow, fast) = (app.show(1).await, app.show(1).await);
     let (little, much) = (app.show(9).await, app.show(9).await);
     app.buyer(1).bought(&fast, fast.seats[0]).await;
-    app.pass(seconds(30)).await;
+    app.pass(seconds(1)).await;
     app.buyer(1).bought(&slow, slow.seats[0]).await;
     app.buyer(1).bought(&little, little.seats[0]).await;
     app.buyer(1).bought(&much, much.seats[0]).await;
@@ -61,7 +61,7 @@ async fn a_refund_makes_a_sold_out_concert_available_again() {
 /// An event that nobody can understand goes to the dead letters and does not block its partition.
 #[tokio::test]
 async fn a_poisonous_event_does_not_stop_the_others() {
-    let engines = Engines::embedded().await;
+    let engines = engines().await;
     let (log, outbox) = (engines.ports.log.clone(), engines.ports.outbox.clone());
     let app = TestApp::start(engines).await;
     let poison: Vec<_> =
@@ -85,7 +85,7 @@ async fn a_poisonous_event_does_not_stop_the_others() {
 /// A relay that dies between the log's answer and its own mark publishes once more.
 #[tokio::test]
 async fn an_event_that_was_published_twice_counts_once() {
-    let engines = Engines::embedded().await;
+    let engines = engines().await;
     let log = engines.ports.log.clone();
     let app = TestApp::start(engines).await;
     let show = app.show(2).await;
@@ -103,7 +103,7 @@ async fn an_event_that_was_published_twice_counts_once() {
 /// One process serves, another one works: what the first records, the second delivers.
 #[tokio::test]
 async fn a_worker_process_delivers_what_an_api_process_records() {
-    let engines = Engines::embedded().await;
+    let engines = engines().await;
     let roles = |api| Config { roles: Roles { api, worker: !api }, ..quick() };
     let app = TestApp::with(engines.clone(), roles(true)).await;
     let show = app.show(1).await;

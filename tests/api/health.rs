@@ -3,9 +3,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use concert_domain::health::Probe;
 use concert_domain::{Error, Result};
-use concert_tests::{Engines, TestApp};
+use concert_tests::TestApp;
 
-use crate::start;
+use crate::{engines, start};
 
 struct Dead;
 
@@ -30,7 +30,7 @@ async fn a_service_that_runs_is_alive_and_ready() {
 
 #[tokio::test]
 async fn a_dependency_that_is_down_is_named_and_the_service_is_not_ready() {
-    let mut engines = Engines::embedded().await;
+    let mut engines = engines().await;
     engines.ports.probes.push(Arc::new(Dead));
     let app = TestApp::start(engines).await;
     app.get("//healthz").await.ok(200);

@@ -1,6 +1,6 @@
 use std::future::Future;
 
-use concert_tests::{Answer, Buyer, PRICE, audit, days, eventually, seconds};
+use concert_tests::{Answer, Buyer, PRICE, audit, eventually};
 use futures::future::join_all;
 use serde_json::json;
 
@@ -124,20 +124,6 @@ async fn a_declined_charge_can_be_tried_again_under_its_key() {
     declined().await.refused(402, "PAYMENT_DECLINED");
     declined().await.refused(402, "PAYMENT_DECLINED");
     assert_eq!(app.buyer(1).balance().await, 0);
-}
-
-#[tokio::test]
-async fn a_key_is_remembered_for_a_day() {
-    let app = start().await;
-    let buyer = app.buyer(1);
-    let charge = || buyer.charge(1_000).key("k");
-    charge().await.ok(200);
-    app.pass(days(1) - seconds(1)).await;
-    assert!(charge().await.replayed());
-    app.pass(seconds(2)).await;
-    let anew = charge().await;
-    assert!(!anew.replayed());
-    assert_eq!(anew.ok(200)["totalPoint"], 2_000);
 }
 
 #[tokio::test]

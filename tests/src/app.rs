@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use concert_app::{Application, Config};
 use concert_domain::Timestamp;
+use serde_json::Value;
 use tokio::sync::oneshot;
 
 use crate::{Client, Engines};
@@ -43,15 +44,18 @@ impl TestApp {
     pub async fn with(engines: Engines, config: Config) -> Self {
         let (stop, stopped) = oneshot::channel::<()>();
         let (started, address) = oneshot::channel();
-        let ports = engines.ports.clone();
+        let own = engines.clone();
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_multi_thread()
                 .worker_threads(2)
                 .enable_all()
                 .build()
                 .expect("a runtime");
+            // What the data lies in goes when the service has stopped, not before.
             runtime.block_on(async {
-                let app = Application::build(config, ports).await.expect("the service starts");
+                let app = Application::build(config, own.ports.clone())
+                    .await
+                    .expect("the service starts");
                 started.send(app.addr()).ok();
                 let stopped = async { drop(stopped.await) };
                 app.run_until_stopped(stopped).await.expect("the service stops in order");
@@ -69,6 +73,22 @@ impl TestApp {
     /// The store's time.
     pub fn now(&self) -> Timestamp {
         self.engines.now()
+    }
+
+    /// Checks that an instant in an answer is the present one.
+    #[track_caller]
+    pub fn assert_now(&self, value: &Value) {
+        self.assert_from_now(Duration::ZERO, value);
+    }
+
+    /// Checks that an instant in an answer lies so far ahead of the present one.
+    #[track_caller]
+    pub fn assert_from_now(&self, ahead: Duration, value: &Value) {
+        let latest = self.now().plus(ahead);
+        let earliest = latest.as_millis() - self.engines.drift().as_millis() as i64;
+        let instant: Timestamp = value.as_str().and_then(|t| t.parse().ok()).expect("an instant");
+        let found = instant.as_millis();
+        assert!((earliest..=latest.as_millis()).contains(&found), "{instant}, not {latest}");
     }
 }
 

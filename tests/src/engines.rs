@@ -1,3 +1,4 @@
+use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -5,6 +6,8 @@ use concert_adapter_sqlite::{ManualClock, Sqlite, SystemClock};
 use concert_app::{Config, composition};
 use concert_domain::{Clock, Ports, Timestamp};
 use tempfile::TempDir;
+
+use crate::FullSet;
 
 /// The engines that a service under test runs on, fresh and empty. Swapping them is one line of a
 /// test: `TestApp::start(Engines::embedded().await)`. A clone is the same engines, for a second
@@ -15,7 +18,8 @@ pub struct Engines {
     pub ports: Ports,
     clock: Arc<dyn Clock>,
     hands: Option<Arc<ManualClock>>,
-    _folder: Arc<TempDir>,
+    /// Where the data lies; goes with the last clone.
+    _place: Arc<dyn Any + Send + Sync>,
 }
 
 impl Engines {
@@ -31,19 +35,39 @@ impl Engines {
         Self::sqlite(Arc::new(SystemClock::default()), None).await
     }
 
+    /// MySQL, Redis and Kafka, in a place of their own on the servers that tests share.
+    pub async fn full() -> Self {
+        Self::on(Arc::new(FullSet::shared().await)).await
+    }
+
+    /// The same in a given place.
+    pub async fn on(set: Arc<FullSet>) -> Self {
+        let ports = set.ports().await;
+        Self { ports, clock: Arc::new(SystemClock::default()), hands: None, _place: set }
+    }
+
     async fn sqlite(clock: Arc<dyn Clock>, hands: Option<Arc<ManualClock>>) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
         let path = folder.path().join("concert.db");
         let sqlite = Sqlite::open(&path, clock.clone()).await.expect("the engine opens");
         sqlite.migrate().await.expect("the engine migrates");
         let ports = composition::ports(&Config::default(), sqlite, clock.clone());
-        Self { ports, clock, hands, _folder: Arc::new(folder) }
+        Self { ports, clock, hands, _place: Arc::new(folder) }
     }
 
     pub(crate) async fn pass(&self, time: Duration) {
         match &self.hands {
             Some(clock) => clock.advance(time),
             None => tokio::time::sleep(time).await,
+        }
+    }
+
+    /// How far what was just decided may lie behind [`Engines::now`]: a clock that a test holds
+    /// stands still.
+    pub(crate) fn drift(&self) -> Duration {
+        match self.hands {
+            Some(_) => Duration::ZERO,
+            None => Duration::from_secs(10),
         }
     }
 

@@ -7,13 +7,21 @@
 )]
 
 mod app;
+mod background;
 mod books;
 mod buyer;
 mod client;
 mod contract;
+mod crowd;
+mod database;
 mod engines;
+mod full_set;
+mod notes;
 mod process;
+mod servers;
+mod shopper;
 mod show;
+mod stores;
 mod wait;
 
 pub use app::{TestApp, quick};
@@ -21,9 +29,15 @@ pub use books::{Books, audit};
 pub use buyer::Buyer;
 pub use client::{Answer, Call, Client};
 pub use contract::{Contract, ROUTES};
+pub use crowd::{Crowd, Instances, Told};
+pub use database::{Database, Session};
 pub use engines::Engines;
+pub use full_set::FullSet;
+pub use notes::{DEADLINE, Notes, Table};
 pub use process::{Service, concert, concert_in};
+pub use servers::{Addresses, Server, Servers};
 pub use show::{PRICE, Show};
+pub use stores::{read_topic, reconcile};
 pub use wait::eventually;
 
 /// Days as a duration.

@@ -5,7 +5,17 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-use crate::Client;
+use crate::{Client, FullSet};
+
+/// Like [`quick`](crate::quick), for a process of its own.
+const OFTEN: &[(&str, &str)] = &[
+    ("HTTP_WORKERS", "1"),
+    ("QUEUE_TICK", "100ms"),
+    ("SWEEP_INTERVAL", "100ms"),
+    ("RELAY_INTERVAL", "100ms"),
+    ("CONSUME_INTERVAL", "100ms"),
+    ("RECONCILE_INTERVAL", "100ms"),
+];
 
 /// How long a command may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -51,6 +61,12 @@ pub struct Service {
 }
 
 impl Service {
+    /// Starts one on the full set, with workers that look often.
+    pub async fn on(set: &FullSet, variables: &[(&str, &str)]) -> Self {
+        let variables = [&set.variables()[..], OFTEN, variables].concat();
+        Self::start(set.folder(), &variables).await
+    }
+
     /// Starts one on a free port over the data in a folder, and waits until it listens.
     pub async fn start(folder: &Path, variables: &[(&str, &str)]) -> Self {
         let always = [("HTTP_ADDR", "127.0.0.1:0"), ("DATABASE_URL", "sqlite:concert.db")];

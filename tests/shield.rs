@@ -1,0 +1,126 @@
+//! The lock is a shield in front of the database and never the proof: without it, and with a Redis
+//! that forgets everything all the time, no seat is sold twice.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail by panicking")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use concert_app::Config;
+use concert_domain::Result;
+use concert_domain::lock::{Lock, Locked};
+use concert_tests::{
+    Crowd, Engines, FullSet, Instances, Server, Servers, TestApp, audit, quick, reconcile,
+};
+
+const CLIENTS: i64 = 80;
+/// So few that everybody wants the same.
+const SEATS: u32 = 6;
+const LIMIT: u32 = 30;
+
+/// Lets everybody pass.
+struct Off;
+
+#[async_trait]
+impl Lock for Off {
+    async fn acquire(&self, _: &str, _: &str, _: Duration) -> Result<Locked> {
+        Ok(Locked::Acquired)
+    }
+
+    async fn release(&self, _: &str, _: &str) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Ends before its holder is done.
+struct Brief(Arc<dyn Lock>);
+
+#[async_trait]
+impl Lock for Brief {
+    async fn acquire(&self, name: &str, owner: &str, _: Duration) -> Result<Locked> {
+        self.0.acquire(name, owner, Duration::from_millis(1)).await
+    }
+
+    async fn release(&self, name: &str, owner: &str) -> Result<()> {
+        self.0.release(name, owner).await
+    }
+}
+
+fn config() -> Config {
+    Config {
+        queue_active_limit: LIMIT,
+        hold_ttl: Duration::from_millis(1_500),
+        queue_claim_ttl: Duration::from_secs(2),
+        queue_active_ttl: Duration::from_secs(3),
+        ..quick()
+    }
+}
+
+/// Two instances of a service on one set, with these locks, and a crowd in front of them.
+struct Scene {
+    set: Arc<FullSet>,
+    apps: Vec<TestApp>,
+    show: concert_tests::Show,
+    crowd: Crowd,
+}
+
+impl Scene {
+    async fn new(set: FullSet, lock: impl Fn(Arc<dyn Lock>) -> Arc<dyn Lock>) -> Self {
+        let set = Arc::new(set);
+        let mut apps = Vec::new();
+        for _ in 0..2 {
+            let mut engines = Engines::on(set.clone()).await;
+            engines.ports.lock = lock(engines.ports.lock.clone());
+            apps.push(TestApp::with(engines, config()).await);
+        }
+        let show = apps[0].show(SEATS).await;
+        let instances = Instances::of(apps.iter().map(|app| (**app).clone()));
+        let crowd = Crowd::new(instances, &show, LIMIT.into());
+        Self { set, apps, show, crowd }
+    }
+
+    async fn check(&self, told: concert_tests::Told) {
+        self.crowd.until_gone().await;
+        let users: Vec<i64> = (1..=CLIENTS).collect();
+        let books = audit(&self.apps[0], &self.show, &users).await;
+        assert_eq!((books.paid, books.refunded), (told.paid, told.refunded), "told and booked");
+        assert!(0 < books.sold && books.sold <= SEATS.into(), "{books:?}");
+        reconcile(&self.set, books).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_seat_is_sold_twice_without_the_lock() {
+    let scene = Scene::new(FullSet::shared().await, |_| Arc::new(Off)).await;
+    let told = scene.crowd.storm(CLIENTS).await;
+    scene.check(told).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_seat_is_sold_twice_with_a_lease_of_a_millisecond() {
+    let scene = Scene::new(FullSet::shared().await, |lock| Arc::new(Brief(lock))).await;
+    let told = scene.crowd.storm(CLIENTS).await;
+    scene.check(told).await;
+}
+
+/// Tokens, locks and copies are gone five times a second; buyers join again, and never are more
+/// active than allowed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_seat_is_sold_twice_with_a_redis_that_forgets_everything_all_the_time() {
+    let redis = Servers::start(&[Server::Redis]);
+    let mut scene = Scene::new(FullSet::on(&redis.addresses()).await, |lock| lock).await;
+    scene.crowd = scene.crowd.that_may_lose_its_places().that_comes_back();
+    let crowd = &scene.crowd;
+    let forgetting = async {
+        for _ in 0..30 {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            scene.set.flush_redis().await;
+        }
+        crowd.close();
+    };
+    let (told, ()) = tokio::join!(crowd.rush(CLIENTS), forgetting);
+    let seen = crowd.notes.take();
+    println!("Redis lost everything every 200 ms; clients saw\n{seen}");
+    assert!(seen.count("poll", "401 TOKEN_NOT_FOUND") > 0, "nobody lost a place");
+    scene.check(told).await;
+}
