@@ -2,16 +2,16 @@
 //! these tests' own, so the tests take turns too. What clients saw is printed.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail by panicking")]
 
-use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use concert_domain::event::Outbox;
 use concert_tests::{
     Buyer, Call, Client, Crowd, FullSet, Instances, Notes, PRICE, Server, Servers, Service, Show,
     audit, eventually, reconcile,
 };
-use serde_json::json;
-use tokio::sync::{Mutex, MutexGuard};
+use futures::future::join_all;
+use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
 const CLIENTS: i64 = 24;
 const SEATS: u32 = 400;
@@ -20,18 +20,23 @@ const LIMIT: u64 = 10;
 const ONLOOKER: i64 = 5_000;
 const PROBE: i64 = 6_000;
 
-const IMPATIENT: &[(&str, &str)] = &[
+/// No test may take longer: a server that stands still would hold it for ever.
+const LIMIT_OF_A_TEST: Duration = Duration::from_secs(120);
+
+const SETTINGS: &[(&str, &str)] = &[
     ("HOLD_TTL", "4s"),
     ("QUEUE_CLAIM_TTL", "2s"),
-    ("QUEUE_ACTIVE_TTL", "4s"),
     // The policy of a concert is gone with Redis, this limit is not.
     ("QUEUE_ACTIVE_LIMIT", "10"),
 ];
 
-/// The servers, of whoever's turn it is.
+/// The servers, of whoever's turn it is. Whoever had them before may have failed half way.
 async fn servers() -> MutexGuard<'static, Servers> {
-    static SERVERS: OnceLock<Mutex<Servers>> = OnceLock::new();
-    SERVERS.get_or_init(|| Mutex::new(Servers::start(&Server::ALL))).lock().await
+    static SERVERS: OnceCell<Mutex<Servers>> = OnceCell::const_new();
+    let start = async || Mutex::new(Servers::start(&Server::ALL).await);
+    let servers = SERVERS.get_or_init(start).await.lock().await;
+    servers.mend().await;
+    servers
 }
 
 /// Two processes with a crowd in front of them, and a show that is only looked at.
@@ -49,8 +54,8 @@ impl Scene {
     async fn new() -> Self {
         let servers = servers().await;
         let set = FullSet::on(&servers.addresses()).await;
-        let first = Service::on(&set, IMPATIENT).await;
-        let processes = [first, Service::on(&set, IMPATIENT).await];
+        let first = Service::on(&set, SETTINGS).await;
+        let processes = [first, Service::on(&set, SETTINGS).await];
         let client = &processes[0].client;
         let (show, quiet) = (client.show(SEATS).await, client.show(10).await);
         let instances = Instances::of(processes.iter().map(|process| process.client.clone()));
@@ -72,7 +77,8 @@ impl Scene {
             trouble(&self).await;
             self.crowd.close();
         };
-        let (told, ()) = tokio::join!(self.crowd.rush(CLIENTS), trouble);
+        let storm = async { tokio::join!(self.crowd.rush(CLIENTS), trouble) };
+        let (told, ()) = tokio::time::timeout(LIMIT_OF_A_TEST, storm).await.expect("it ends");
         self.crowd.until_gone().await;
         let users: Vec<i64> = (1..=CLIENTS).chain([ONLOOKER, PROBE]).collect();
         let books = audit(&self.processes[0].client, &self.show, &users).await;
@@ -141,7 +147,7 @@ async fn is_refused(what: &'static str, call: Call) {
 
 /// Polls and cached reads go on, the rest is refused for now.
 async fn without_mysql(scene: &Scene, onlooker: &Buyer) {
-    for client in scene.clients() {
+    let everywhere = scene.clients().map(async |client| {
         let buyer = client.buyer(PROBE);
         let onlooker = client.buyer(ONLOOKER).with_token(&onlooker.token);
         works("poll", onlooker.status()).await;
@@ -153,12 +159,13 @@ async fn without_mysql(scene: &Scene, onlooker: &Buyer) {
             is_refused("catalogue", client.get("/concerts")),
             is_refused("hold", onlooker.hold(scene.quiet.schedule, scene.quiet.seats[0])),
         );
-    }
+    });
+    join_all(everywhere).await;
 }
 
 /// The catalogue, points and histories go on; what needs the queue is refused for now.
 async fn without_redis(scene: &Scene, onlooker: &Buyer) {
-    for client in scene.clients() {
+    let everywhere = scene.clients().map(async |client| {
         let buyer = client.buyer(PROBE);
         let onlooker = client.buyer(ONLOOKER).with_token(&onlooker.token);
         works("catalogue", client.get("/concerts")).await;
@@ -176,7 +183,8 @@ async fn without_redis(scene: &Scene, onlooker: &Buyer) {
             is_refused("hold", onlooker.hold(scene.quiet.schedule, scene.quiet.seats[0])),
             is_refused("pay", onlooker.pay(1)),
         );
-    }
+    });
+    join_all(everywhere).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -193,7 +201,7 @@ async fn mysql_stands_still_and_mysql_is_killed() {
             let onlooker = scene.onlooker().await;
             scene.servers.kill(Server::Mysql).await;
             without_mysql(scene, &onlooker).await;
-            scene.servers.up(&[Server::Mysql]);
+            scene.servers.up(&[Server::Mysql]).await;
             scene.recovered("MySQL was killed", Instant::now()).await;
         })
         .await;
@@ -213,7 +221,7 @@ async fn redis_stands_still_is_killed_and_forgets_everything() {
             let onlooker = scene.onlooker().await;
             scene.servers.kill(Server::Redis).await;
             without_redis(scene, &onlooker).await;
-            scene.servers.up(&[Server::Redis]);
+            scene.servers.up(&[Server::Redis]).await;
             scene.recovered("Redis was killed and came back empty", Instant::now()).await;
             onlooker.status().await.refused(401, "TOKEN_NOT_FOUND");
 
@@ -240,7 +248,7 @@ async fn sales_go_on_without_kafka_and_their_events_are_delivered_afterwards() {
             assert_eq!(seen.disturbed(), 0, "buyers noticed:\n{seen}");
             println!("Kafka was killed; {grown} events wait; clients saw\n{seen}");
 
-            scene.servers.up(&[Server::Kafka]);
+            scene.servers.up(&[Server::Kafka]).await;
             let back = Instant::now();
             eventually("the outbox drains", async || {
                 let pending = scene.outbox.backlog().await.ok()?.pending;
@@ -257,14 +265,11 @@ async fn a_service_starts_and_sells_while_kafka_is_away() {
     let servers = servers().await;
     servers.kill(Server::Kafka).await;
     let set = FullSet::on(&servers.addresses()).await;
-    let service = Service::on(&set, IMPATIENT).await;
+    let service = Service::on(&set, SETTINGS).await;
     let show = service.client.show(1).await;
     service.client.buyer(1).bought(&show, show.seats[0]).await;
-    let ready = service.client.get("//readyz").await;
-    assert!(ready.body.to_string().contains("kafka"), "{ready:?}");
-    servers.up(&[Server::Kafka]);
+    servers.up(&[Server::Kafka]).await;
     let books = audit(&service.client, &show, &[1]).await;
     assert_eq!(books.paid, PRICE);
     reconcile(&set, books).await;
-    assert_eq!(json!(books.sold), json!(1));
 }

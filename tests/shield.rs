@@ -27,6 +27,12 @@ impl Lock for Off {
         Ok(Locked::Acquired)
     }
 
+    async fn renew(&self, _: &str, _: &str, _: Duration) -> Result<bool> {
+        Ok(true)
+    }
+
+    async fn keep(&self, _: &str, _: &str, _: Duration) {}
+
     async fn release(&self, _: &str, _: &str) -> Result<()> {
         Ok(())
     }
@@ -40,6 +46,12 @@ impl Lock for Brief {
     async fn acquire(&self, name: &str, owner: &str, _: Duration) -> Result<Locked> {
         self.0.acquire(name, owner, Duration::from_millis(1)).await
     }
+
+    async fn renew(&self, _: &str, _: &str, _: Duration) -> Result<bool> {
+        Ok(false)
+    }
+
+    async fn keep(&self, _: &str, _: &str, _: Duration) {}
 
     async fn release(&self, name: &str, owner: &str) -> Result<()> {
         self.0.release(name, owner).await
@@ -107,7 +119,7 @@ async fn no_seat_is_sold_twice_with_a_lease_of_a_millisecond() {
 /// active than allowed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_seat_is_sold_twice_with_a_redis_that_forgets_everything_all_the_time() {
-    let redis = Servers::start(&[Server::Redis]);
+    let redis = Servers::start(&[Server::Redis]).await;
     let mut scene = Scene::new(FullSet::on(&redis.addresses()).await, |lock| lock).await;
     scene.crowd = scene.crowd.that_may_lose_its_places().that_comes_back();
     let crowd = &scene.crowd;

@@ -68,7 +68,7 @@ pub struct Servers {
 
 impl Servers {
     /// Starts these.
-    pub fn start(which: &[Server]) -> Self {
+    pub async fn start(which: &[Server]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         // Stops the servers when its input closes: when this value is dropped, and also when the
         // whole test program is gone without a chance to drop anything.
@@ -83,19 +83,21 @@ impl Servers {
             .expect("setsid and bash run");
         let guard_input = guard.stdin.take();
         let servers = Self { folder, guard, guard_input };
-        servers.up(which);
+        servers.up(which).await;
         servers
     }
 
     /// Starts servers, on the port and with the data that they had before if they were killed, and
     /// waits until they answer.
-    pub fn up(&self, servers: &[Server]) {
-        let output = Command::new(SCRIPT)
+    pub async fn up(&self, servers: &[Server]) {
+        // Not the standard library's: those who share the thread go on meanwhile.
+        let output = tokio::process::Command::new(SCRIPT)
             .args(["up", "--dir"])
             .arg(self.folder.path())
             .args(servers.iter().map(|server| server.name()))
             .stdin(Stdio::null())
             .output()
+            .await
             .expect("scripts/services runs");
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "no servers of the test's own: {said}");
@@ -136,6 +138,15 @@ impl Servers {
         let process = format!("/proc/{}/fd", self.read(server, "pid"));
         self.signal(server, "KILL");
         until(|| !Path::new(&process).exists()).await;
+    }
+
+    /// Has every server run again, whatever was done to it.
+    pub async fn mend(&self) {
+        for server in Server::ALL {
+            // A server that was killed has no process to be woken.
+            Command::new("kill").args(["-CONT", &self.read(server, "pid")]).output().ok();
+        }
+        self.up(&Server::ALL).await;
     }
 
     fn signal(&self, server: Server, signal: &str) {

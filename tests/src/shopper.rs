@@ -79,12 +79,18 @@ impl<'a> Shopper<'a> {
 
     /// Comes once, or again and again until the crowd closes.
     pub async fn come_and_go(mut self) -> Told {
+        let comes_once = self.crowd.is_closing();
         for visit in 0.. {
             self.visit(Habit::of(self.place + visit)).await;
             if self.crowd.is_closing() {
                 break;
             }
             sleep(AGAIN).await;
+        }
+        if !comes_once {
+            // Those who walked away come for the last time; nobody has to wait for their end.
+            self.take_place().await;
+            self.leave().await;
         }
         self.told
     }
