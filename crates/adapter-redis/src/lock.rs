@@ -1,8 +1,7 @@
 //! Leases on names: one key each, which holds the owner and ends with the lease.
 //!
-//! The lock is a shield and never a proof, so a lease is not renewed while its holder works: the
-//! caller asks for one that is longer than any transaction may take, and if it lapses all the
-//! same the store's own guards decide.
+//! The lock is a shield and never a proof: if a lease lapses while its holder works, the store's
+//! own guards decide.
 
 use std::time::Duration;
 
@@ -17,22 +16,40 @@ const WHAT: &str = "the lock";
 
 pub(crate) struct LockScripts {
     release: Script,
+    renew: Script,
 }
 
 impl Default for LockScripts {
     fn default() -> Self {
-        Self { release: Script::new(include_str!("lock/release.lua")) }
+        Self {
+            release: Script::new(include_str!("lock/release.lua")),
+            renew: Script::new(include_str!("lock/renew.lua")),
+        }
     }
 }
 
 #[async_trait]
 impl Lock for Redis {
     async fn acquire(&self, name: &str, owner: &str, lease: Duration) -> Result<Locked> {
-        let millis = lease.as_millis().clamp(1, u128::from(u32::MAX)) as u64;
         let mut set = redis::cmd("SET");
-        set.arg(self.lock_key(name)).arg(owner).arg("NX").arg("GET").arg("PX").arg(millis);
+        set.arg(self.lock_key(name)).arg(owner).arg("NX").arg("GET").arg("PX").arg(millis(lease));
         let holder: Option<String> = self.command(WHAT, &set).await?;
         Ok(holder.map_or(Locked::Acquired, Locked::HeldBy))
+    }
+
+    async fn renew(&self, name: &str, owner: &str, lease: Duration) -> Result<bool> {
+        let mut renew = self.scripts.lock.renew.key(self.lock_key(name));
+        self.script(WHAT, renew.arg(owner).arg(millis(lease))).await
+    }
+
+    /// A server that does not answer is asked again: the lease may still run.
+    async fn keep(&self, name: &str, owner: &str, lease: Duration) {
+        loop {
+            tokio::time::sleep(lease / 3).await;
+            if self.renew(name, owner, lease).await == Ok(false) {
+                return;
+            }
+        }
     }
 
     async fn release(&self, name: &str, owner: &str) -> Result<()> {
@@ -45,4 +62,8 @@ impl Redis {
     fn lock_key(&self, name: &str) -> String {
         self.key(format_args!("lock:{name}"))
     }
+}
+
+fn millis(lease: Duration) -> u64 {
+    lease.as_millis().clamp(1, u128::from(u32::MAX)) as u64
 }

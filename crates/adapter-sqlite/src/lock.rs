@@ -47,6 +47,22 @@ impl Lock for MemoryLock {
         Ok(Locked::Acquired)
     }
 
+    async fn renew(&self, name: &str, owner: &str, lease: Duration) -> Result<bool> {
+        let now = self.clock.now();
+        let mut held = self.held();
+        let own = held.get_mut(name).filter(|held| held.owner == owner && held.until > now);
+        Ok(own.map(|own| own.until = now.plus(lease)).is_some())
+    }
+
+    async fn keep(&self, name: &str, owner: &str, lease: Duration) {
+        loop {
+            tokio::time::sleep(lease / 3).await;
+            if self.renew(name, owner, lease).await == Ok(false) {
+                return;
+            }
+        }
+    }
+
     async fn release(&self, name: &str, owner: &str) -> Result<()> {
         let mut held = self.held();
         if held.get(name).is_some_and(|lease| lease.owner == owner) {

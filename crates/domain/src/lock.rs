@@ -1,5 +1,8 @@
 //! The shield in front of a contended row.
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -20,13 +23,57 @@ pub enum Locked {
 ///
 /// * Of any number of concurrent callers at most one MUST acquire a name within one lease.
 /// * A lock MUST end by itself when its lease is over.
-/// * `release` MUST free the name only if `owner` has it, in one atomic step.
+/// * `renew` and `release` MUST act only if `owner` has the name, in one atomic step.
+/// * While `keep` is polled the lease MUST be renewed well before it ends; once it is dropped the
+///   lock ends with the lease that it has.
 #[cfg_attr(test, mockall::automock)]
 #[async_trait]
 pub trait Lock: Send + Sync {
     /// Tries once, without waiting.
     async fn acquire(&self, name: &str, owner: &str, lease: Duration) -> Result<Locked>;
 
+    /// Starts the owner's lease anew; answers `false` if the owner has the lock no more.
+    async fn renew(&self, name: &str, owner: &str, lease: Duration) -> Result<bool>;
+
+    /// Renews the lease again and again. Ends only when the owner has the lock no more.
+    async fn keep(&self, name: &str, owner: &str, lease: Duration);
+
     /// Gives the lock back; does nothing if the owner has it no more.
     async fn release(&self, name: &str, owner: &str) -> Result<()>;
+}
+
+/// Does the work while the lock is kept. Losing the lock does not stop the work, which is safe
+/// without it; dropping the work stops the renewal.
+pub async fn while_kept<T>(keep: impl Future<Output = ()>, work: impl Future<Output = T>) -> T {
+    let (mut keep, mut work) = (pin!(keep), pin!(work));
+    let mut kept = true;
+    poll_fn(|context| {
+        if let Poll::Ready(done) = work.as_mut().poll(context) {
+            return Poll::Ready(done);
+        }
+        if kept && keep.as_mut().poll(context).is_ready() {
+            kept = false;
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::executor::block_on;
+
+    use super::*;
+
+    #[test]
+    fn work_goes_on_when_the_lock_is_lost_and_ends_its_renewal() {
+        let mut turns = 0;
+        let work = poll_fn(|context| {
+            turns += 1;
+            context.waker().wake_by_ref();
+            if turns < 3 { Poll::Pending } else { Poll::Ready("done") }
+        });
+        assert_eq!(block_on(while_kept(async {}, work)), "done");
+        assert_eq!(block_on(while_kept(std::future::pending(), async { 7 })), 7);
+    }
 }

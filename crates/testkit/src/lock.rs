@@ -17,6 +17,8 @@ macro_rules! lock_contract {
             only_the_owner_releases,
             s11_the_owner_of_a_lapsed_lease_does_not_release_the_next_owners_lock,
             an_owner_that_asks_twice_learns_its_own_name,
+            only_the_owner_renews_and_only_while_it_has_the_lock,
+            a_lock_that_is_kept_outlives_its_lease_and_ends_when_it_is_lost,
         }
     };
 }
@@ -94,4 +96,35 @@ pub async fn an_owner_that_asks_twice_learns_its_own_name<H: Harness>() {
     let lock = world.ports().lock;
     assert_eq!(lock.acquire("seat:1", "a", LONG).await, Ok(Locked::Acquired));
     assert_eq!(lock.acquire("seat:1", "a", LONG).await, Ok(held_by("a")));
+}
+
+pub async fn only_the_owner_renews_and_only_while_it_has_the_lock<H: Harness>() {
+    let world = World::<H>::start().await;
+    let lock = world.ports().lock;
+    assert_eq!(lock.renew("seat:1", "a", LONG).await, Ok(false));
+    assert_eq!(lock.acquire("seat:1", "a", SHORT).await, Ok(Locked::Acquired));
+    assert_eq!(lock.renew("seat:1", "b", LONG).await, Ok(false));
+    assert_eq!(lock.renew("seat:1", "a", SHORT * 4).await, Ok(true));
+    world.pass(SHORT * 2).await;
+    assert_eq!(lock.acquire("seat:1", "b", LONG).await, Ok(held_by("a")));
+    world.pass(SHORT * 2).await;
+    assert_eq!(lock.renew("seat:1", "a", LONG).await, Ok(false));
+    assert_eq!(lock.acquire("seat:1", "b", LONG).await, Ok(Locked::Acquired));
+}
+
+/// A clock that is moved by hand does not move with the renewals, so it goes on in small steps.
+pub async fn a_lock_that_is_kept_outlives_its_lease_and_ends_when_it_is_lost<H: Harness>() {
+    let world = World::<H>::start().await;
+    let lock = world.ports().lock;
+    let lease = SHORT * 3;
+    assert_eq!(lock.acquire("seat:1", "a", lease).await, Ok(Locked::Acquired));
+    let keeper = lock.clone();
+    let kept = tokio::spawn(async move { keeper.keep("seat:1", "a", lease).await });
+    for _ in 0..6 {
+        tokio::time::sleep(SHORT).await;
+        world.pass(SHORT).await;
+        assert_eq!(lock.acquire("seat:1", "b", LONG).await, Ok(held_by("a")));
+    }
+    lock.release("seat:1", "a").await.unwrap();
+    kept.await.unwrap();
 }

@@ -4,14 +4,14 @@ use std::time::Duration;
 use super::{Hold, Reservation, ReservationStatus, ReservationStore};
 use crate::concert::{ConcertService, SeatChange};
 use crate::idempotency::once;
-use crate::lock::{Lock, Locked};
+use crate::lock::{Lock, Locked, while_kept};
 use crate::queue::{Pass, QueueService, QueueToken};
 use crate::{
     Applied, Error, IdAllocator, IdKind, IdempotencyClaim, IdempotencyStore, Page, PageRequest,
     ReservationId, Result, ScheduleId, SeatId, UserId,
 };
 
-/// How long the shield of a seat lasts if its holder dies: longer than any transaction may run.
+/// How long the shield of a seat outlasts a holder that died; who works renews it.
 const SHIELD_LEASE: Duration = Duration::from_secs(3);
 
 /// How many ended holds one sweep tidies.
@@ -95,7 +95,8 @@ impl ReservationService {
         match self.lock.acquire(&name, &owner, SHIELD_LEASE).await {
             Ok(Locked::HeldBy(other)) if other != owner => Err(Error::SeatNotAvailable),
             Ok(Locked::Acquired) => {
-                let held = self.store.hold(hold).await;
+                let keep = self.lock.keep(&name, &owner, SHIELD_LEASE);
+                let held = while_kept(keep, self.store.hold(hold)).await;
                 self.lock.release(&name, &owner).await.ok();
                 held
             }

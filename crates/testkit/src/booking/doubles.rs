@@ -23,6 +23,12 @@ impl Lock for StuckLock {
         self.0.clone()
     }
 
+    async fn renew(&self, _: &str, _: &str, _: Duration) -> Result<bool> {
+        self.0.clone().map(|locked| locked == Locked::Acquired)
+    }
+
+    async fn keep(&self, _: &str, _: &str, _: Duration) {}
+
     async fn release(&self, _: &str, _: &str) -> Result<()> {
         self.0.clone().map(drop)
     }
