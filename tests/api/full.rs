@@ -14,6 +14,7 @@ mod point;
 mod queue;
 mod reservation;
 mod user;
+mod wire;
 
 use common::{NO_IDS, id, no_ids, start, start_with, start_with_demo};
 use concert_tests::Engines;
