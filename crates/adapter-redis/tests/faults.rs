@@ -274,13 +274,17 @@ async fn every_script_keeps_to_one_slot_of_a_cluster() {
     redis.release("seat", "owner").await.unwrap();
 }
 
-/// Who is in the queue can go on and leave; who is not must wait for room.
+/// Who is in the queue can go on and leave; who is not must wait for room. A copy can be ended.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_whose_memory_is_full_refuses_joins_only() {
     let server = PrivateServer::start().await;
     let redis = server.connect().await;
     let place = join(&redis, 1, token(1)).await.place;
+    let noted = redis.get("seats").await.unwrap().generation;
+    assert_eq!(redis.put("seats", noted, vec![1], HOUR).await, Ok(true));
     command(&server, &["CONFIG", "SET", "maxmemory", "1"]).await;
+    redis.bump(&["seats".to_owned()]).await.unwrap();
+    assert_eq!(redis.get("seats").await.unwrap().value, None);
     assert!(unavailable(&redis.join(wish(2, token(2)), &RULES).await));
     redis.enter(&place.token, &RULES).await.unwrap();
     redis.finish(place.token.digest(), &RULES).await.unwrap();

@@ -1,3 +1,5 @@
+#!lua flags=allow-oom
+-- Goes on when memory is full: an old copy that could not be ended would be shown.
 -- A new generation KEYS[1], larger than any before, also than one that was lost: it never falls
 -- behind the time. ARGV[1]: for how many seconds it is kept.
 local time = redis.call('TIME')
