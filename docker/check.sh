@@ -5,10 +5,10 @@ cd "$(dirname "$0")/.."
 
 # same WHAT TESTED CONTAINER
 same() {
-    [ -n "$2" ] && [ "$2" = "$3" ] || {
+    if [ -z "$2" ] || [ "$2" != "$3" ]; then
         echo "docker/check.sh: FAILED: $1 is ${2:-unknown} in the tests and ${3:-unknown} in docker/" >&2
         exit 1
-    }
+    fi
 }
 tested() { sed -n "s/^$1_version=//p" scripts/services.d/install.sh; }
 image() { sed -nE "s|^ +image: $1:(.+)|\1|p" docker/compose.yml; }
