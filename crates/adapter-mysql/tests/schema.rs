@@ -45,6 +45,9 @@ async fn embedded() -> Schema {
     let clock = Arc::new(SystemClock::default());
     Sqlite::open(&path, clock).await.unwrap().migrate().await.unwrap();
     let mut conn = SqliteConnection::establish(&path.to_string_lossy()).unwrap();
+    // The engine's threads end after it and lock the file for a moment when the last one closes it.
+    diesel::connection::SimpleConnection::batch_execute(&mut conn, "PRAGMA busy_timeout = 5000")
+        .unwrap();
     let columns: Vec<Column> = diesel::sql_query(
         "SELECT t.name AS \"of\", c.name AS name, (c.\"notnull\" OR c.pk > 0) AS required
          FROM sqlite_master t JOIN pragma_table_info(t.name) c
