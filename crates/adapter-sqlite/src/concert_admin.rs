@@ -267,38 +267,26 @@ fn ensure_free_number(tx: &mut Tx<'_>, schedule: ScheduleId, seat: &Seat) -> Res
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::time::Duration;
 
-    use concert_domain::Timestamp;
-
     use super::*;
-    use crate::ManualClock;
+    use crate::testing::TestStore;
 
     /// No port tells an untidied ended hold from a tidied one, so this looks at the rows.
     #[tokio::test]
     async fn an_ended_hold_is_tidied_before_its_seat_goes_away() {
-        let dir = tempfile::tempdir().unwrap();
-        let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_000)));
-        let store = Sqlite::open(&dir.path().join("test.db"), clock.clone()).await.unwrap();
-        store.migrate().await.unwrap();
-        store
-            .write(|tx| {
-                for rows in [
-                    "INSERT INTO concerts VALUES (1, 'Concert', NULL, 1)",
-                    "INSERT INTO schedules VALUES (1, 1, 9000, 0, 1)",
-                    "INSERT INTO seats VALUES (1, 1, 1, 10, 'TEMP_RESERVED', 1, 2000),
+        let test = TestStore::at(1_000).await;
+        test.run(&[
+            "INSERT INTO concerts VALUES (1, 'Concert', NULL, 1)",
+            "INSERT INTO schedules VALUES (1, 1, 9000, 0, 1)",
+            "INSERT INTO seats VALUES (1, 1, 1, 10, 'TEMP_RESERVED', 1, 2000),
                                               (2, 1, 2, 10, 'TEMP_RESERVED', 2, 3000)",
-                    "INSERT INTO reservations VALUES (1, 7, 1, 1, 1, 10, 'PENDING', 500, 2000),
+            "INSERT INTO reservations VALUES (1, 7, 1, 1, 1, 10, 'PENDING', 500, 2000),
                                                      (2, 7, 1, 1, 2, 10, 'PENDING', 500, 3000)",
-                ] {
-                    sql(rows).run(tx.conn)?;
-                }
-                Ok(())
-            })
-            .await
-            .unwrap();
-        clock.advance(Duration::from_secs(1));
+        ])
+        .await;
+        let store = &test.sqlite;
+        test.clock.advance(Duration::from_secs(1));
         assert!(store.delete_seat(SeatId::try_from(1).unwrap()).await.is_ok());
         let schedule = ScheduleId::try_from(1).unwrap();
         assert_eq!(store.delete_schedule(schedule).await, Err(Error::SeatNotAvailable));

@@ -22,6 +22,8 @@ mod queue;
 mod reservation;
 mod seed;
 mod sql;
+#[cfg(test)]
+mod testing;
 mod user;
 
 pub use cache::MemoryCache;

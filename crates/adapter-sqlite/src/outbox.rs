@@ -234,18 +234,14 @@ fn replay(tx: &mut Tx<'_>, dead_letter: i64) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
 
     use super::*;
-    use crate::ManualClock;
+    use crate::testing::TestStore;
 
     /// A relay that could neither mark nor give back its rows must not publish what follows them.
     #[tokio::test]
     async fn an_owner_does_not_overtake_itself() {
-        let dir = tempfile::tempdir().unwrap();
-        let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_000)));
-        let store = Sqlite::open(&dir.path().join("test.db"), clock.clone()).await.unwrap();
-        store.migrate().await.unwrap();
+        let TestStore { sqlite: store, clock, .. } = &TestStore::at(1_000).await;
         store
             .write(|tx| {
                 for (name, key) in [("e1", "k"), ("e2", "k"), ("e3", "other")] {

@@ -247,41 +247,31 @@ fn expire(tx: &mut Tx<'_>, reservation: &Reservation) -> Result<Option<SeatLocat
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::time::Duration;
 
     use super::*;
-    use crate::ManualClock;
+    use crate::testing::TestStore;
 
     /// S9: the sweep was one big transaction, and one bad row undid the rest. No port makes a bad
     /// row, so a trigger does.
     #[tokio::test]
     async fn s9_one_bad_row_does_not_undo_the_rest_of_a_sweep() {
-        let dir = tempfile::tempdir().unwrap();
-        let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_000)));
-        let store = Sqlite::open(&dir.path().join("test.db"), clock.clone()).await.unwrap();
-        store.migrate().await.unwrap();
-        store
-            .write(|tx| {
-                for rows in [
-                    "INSERT INTO concerts VALUES (1, 'Concert', NULL, 1)",
-                    "INSERT INTO schedules VALUES (1, 1, 9000, 0, 1)",
-                    "INSERT INTO seats VALUES (1, 1, 1, 10, 'TEMP_RESERVED', 1, 1500),
+        let test = TestStore::at(1_000).await;
+        test.run(&[
+            "INSERT INTO concerts VALUES (1, 'Concert', NULL, 1)",
+            "INSERT INTO schedules VALUES (1, 1, 9000, 0, 1)",
+            "INSERT INTO seats VALUES (1, 1, 1, 10, 'TEMP_RESERVED', 1, 1500),
                                               (2, 1, 2, 10, 'TEMP_RESERVED', 2, 1600),
                                               (3, 1, 3, 10, 'TEMP_RESERVED', 3, 1700)",
-                    "INSERT INTO reservations VALUES (1, 7, 1, 1, 1, 10, 'PENDING', 500, 1500),
+            "INSERT INTO reservations VALUES (1, 7, 1, 1, 1, 10, 'PENDING', 500, 1500),
                                                      (2, 7, 1, 1, 2, 10, 'PENDING', 500, 1600),
                                                      (3, 7, 1, 1, 3, 10, 'PENDING', 500, 1700)",
-                    "CREATE TRIGGER bad_row BEFORE UPDATE ON seats WHEN old.id = 2
+            "CREATE TRIGGER bad_row BEFORE UPDATE ON seats WHEN old.id = 2
                      BEGIN SELECT raise(ABORT, 'a bad row'); END",
-                ] {
-                    sql(rows).run(tx.conn)?;
-                }
-                Ok(())
-            })
-            .await
-            .unwrap();
-        clock.advance(Duration::from_secs(1));
+        ])
+        .await;
+        let store = &test.sqlite;
+        test.clock.advance(Duration::from_secs(1));
         let swept = store.sweep(10).await.unwrap();
         assert_eq!((swept.freed.len(), swept.failed, swept.more), (2, 1, false));
         let status = async |id: i64| {

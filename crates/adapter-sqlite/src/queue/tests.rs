@@ -1,34 +1,23 @@
 //! What the contract suites do not see: ranks at the borders of buckets, steps at their bounds.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use concert_domain::queue::{QueueStore, Rules, Standing};
 use concert_domain::seed::QueueSeeds;
-use concert_domain::{ConcertId, Timestamp, UserId};
-use tempfile::TempDir;
+use concert_domain::{ConcertId, UserId};
 
 use super::*;
-use crate::ManualClock;
+use crate::testing::TestStore;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const CLAIM: Duration = Duration::from_secs(60);
 
-struct Store {
-    sqlite: Sqlite,
-    clock: Arc<ManualClock>,
-    _folder: TempDir,
-}
-
-impl Store {
+impl TestStore {
     async fn with_waiting(count: u32) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_700_000_000_000)));
-        let sqlite = Sqlite::open(&folder.path().join("queue.db"), clock.clone()).await.unwrap();
-        sqlite.migrate().await.unwrap();
+        let store = Self::at(1_700_000_000_000).await;
         let waiting = (1..=count).map(|n| (user(n.into()), token(n))).collect();
-        sqlite.fill_queue(concert(), waiting, &rules(0)).await.unwrap();
-        Self { sqlite, clock, _folder: folder }
+        store.sqlite.fill_queue(concert(), waiting, &rules(0)).await.unwrap();
+        store
     }
 
     /// The rank of the user, who took the place of the same sequence number.
@@ -76,7 +65,7 @@ fn rules(active_limit: u32) -> Rules {
 
 #[tokio::test]
 async fn ranks_are_exact_on_both_sides_of_every_bucket_border() {
-    let store = Store::with_waiting(66_050).await;
+    let store = TestStore::with_waiting(66_050).await;
     let borders = [1, 255, 256, 257, 511, 512, 65_535, 65_536, 65_537, 65_791, 65_792, 66_050];
     for number in borders {
         assert_eq!(store.rank(number).await, number as u64);
@@ -92,7 +81,7 @@ async fn ranks_are_exact_on_both_sides_of_every_bucket_border() {
 
 #[tokio::test]
 async fn a_step_admits_in_order_up_to_its_bound_and_says_that_there_is_more() {
-    let store = Store::with_waiting(2_500).await;
+    let store = TestStore::with_waiting(2_500).await;
     let step = || async { store.sqlite.tick(concert(), &rules(2_200)).await.unwrap() };
     assert_eq!(step().await, Ticked { admitted: 1_000, dropped: 0, more: true });
     assert_eq!(store.rank(1_001).await, 1);
@@ -106,7 +95,7 @@ async fn a_step_admits_in_order_up_to_its_bound_and_says_that_there_is_more() {
 
 #[tokio::test]
 async fn more_late_places_than_a_step_drops_keep_no_room_and_no_user_out_for_ever() {
-    let store = Store::with_waiting(2_500).await;
+    let store = TestStore::with_waiting(2_500).await;
     for _ in 0..2 {
         store.sqlite.tick(concert(), &rules(2_000)).await.unwrap();
     }
@@ -123,7 +112,7 @@ async fn more_late_places_than_a_step_drops_keep_no_room_and_no_user_out_for_eve
 
 #[tokio::test]
 async fn a_user_whose_late_place_the_drop_has_not_come_to_can_join_again() {
-    let store = Store::with_waiting(3_000).await;
+    let store = TestStore::with_waiting(3_000).await;
     store.clock.advance(24 * HOUR);
     let join =
         Join { concert: concert(), user: user(3_000), token: QueueToken::from_bytes([1; 16]) };
@@ -137,7 +126,7 @@ async fn a_user_whose_late_place_the_drop_has_not_come_to_can_join_again() {
 
 #[tokio::test]
 async fn a_token_that_differs_only_in_its_secret_is_unknown() {
-    let store = Store::with_waiting(1).await;
+    let store = TestStore::with_waiting(1).await;
     let found = store.sqlite.read(|tx| Token::of_user(tx, concert(), user(1))).await.unwrap();
     let token = found.unwrap().token;
     assert!(store.sqlite.find(&token).await.unwrap().is_some());
