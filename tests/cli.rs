@@ -170,7 +170,7 @@ async fn a_dead_letter_is_explained_and_replayed_once() {
         "data": { "paymentId": 1, "reservationId": 1, "userId": 1, "concertId": 1,
                   "scheduleId": 1, "seatId": 1, "amount": 1 },
     });
-    let record = Record { key: "1".to_owned(), value: poison.to_string().into_bytes() };
+    let record = Record::new("1", poison.to_string());
     let topic = format!("concert.{PAYMENT_TOPIC}");
     store.append(&topic, &[record]).await.expect("the log takes it");
     drop(store);

@@ -32,7 +32,7 @@ fn sales(count: i64) -> Vec<Record> {
                 "scheduleId": 1, "seatId": n, "amount": PRICE,
             },
         });
-        Record { key: n.to_string(), value: event.to_string().into_bytes() }
+        Record::new(n.to_string(), event.to_string())
     };
     (1..=count).map(sale).collect()
 }
@@ -205,7 +205,7 @@ async fn poison_is_a_dead_letter_with_its_reason_each_time_it_is_told() {
     let set = Arc::new(FullSet::shared().await);
     let engines = Engines::on(set.clone()).await;
     let log = engines.ports.log.clone();
-    let poison = Record { key: "7".to_owned(), value: b"{\"poison\":true}".to_vec() };
+    let poison = Record::new("7", b"{\"poison\":true}");
     log.append(PAYMENT_TOPIC, &[poison]).await.unwrap();
     let _app = TestApp::start(engines).await;
     let letters = async |count: usize| {

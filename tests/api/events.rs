@@ -64,8 +64,7 @@ async fn a_poisonous_event_does_not_stop_the_others() {
     let engines = engines().await;
     let (log, outbox) = (engines.ports.log.clone(), engines.ports.outbox.clone());
     let app = TestApp::start(engines).await;
-    let poison: Vec<_> =
-        (0..32).map(|n| Record { key: n.to_string(), value: b"{".to_vec() }).collect();
+    let poison: Vec<_> = (0..32).map(|n| Record::new(n.to_string(), b"{")).collect();
     log.append(PAYMENT_TOPIC, &poison).await.unwrap();
     let show = app.show(1).await;
     app.buyer(1).bought(&show, show.seats[0]).await;

@@ -172,17 +172,24 @@ fn kafka_record(record: &Record, now: Duration) -> KafkaRecord {
     KafkaRecord {
         key: Some(record.key.clone().into_bytes()),
         value: Some(record.value.clone()),
-        headers: BTreeMap::new(),
+        headers: record
+            .headers
+            .iter()
+            .map(|(n, v)| (n.to_owned(), v.as_bytes().to_vec()))
+            .collect(),
         timestamp: DateTime::from_timestamp_millis(millis).unwrap_or_default(),
     }
 }
 
 /// A foreign record may lack a key or a value. It is passed on as empty and fails where events
-/// are understood, so that it becomes a dead letter and not a standstill.
+/// are understood, so that it becomes a dead letter and not a standstill. Headers that are no text
+/// are left out.
 fn entry(read: RecordAndOffset) -> LogEntry {
     let key = String::from_utf8_lossy(&read.record.key.unwrap_or_default()).into_owned();
     let value = read.record.value.unwrap_or_default();
-    LogEntry { offset: read.offset, record: Record { key, value } }
+    let headers = read.record.headers.iter();
+    let headers = headers.filter_map(|(n, v)| Some((n.as_str(), std::str::from_utf8(v).ok()?)));
+    LogEntry { offset: read.offset, record: Record { key, value, headers: headers.collect() } }
 }
 
 /// How much to ask for when so many records are wanted. The first batch comes whole in any case.
@@ -197,7 +204,7 @@ mod tests {
     use super::*;
 
     fn record(key: &str, size: usize) -> Record {
-        Record { key: key.to_owned(), value: vec![7; size] }
+        Record::new(key, vec![7; size])
     }
 
     #[test]

@@ -76,7 +76,7 @@ async fn an_append_larger_than_a_broker_takes_at_once_arrives_in_order() {
         (state >> 56) as u8
     };
     let records: Vec<_> = (0..300)
-        .map(|_| Record { key: "k".to_owned(), value: (0..10_000).map(|_| noise()).collect() })
+        .map(|_| Record::new("k", (0..10_000).map(|_| noise()).collect::<Vec<u8>>()))
         .collect();
     log.append(PAYMENT_TOPIC, &records).await.unwrap();
     let partition = partition_of("k", PARTITIONS);

@@ -279,14 +279,15 @@ async fn add_up(
 async fn bury(tx: &mut Tx, progress: &Progress, record: &Record, reason: &str) -> Run<()> {
     let (me, lease) = (&progress.membership, progress.lease);
     sql("INSERT INTO dead_letters (consumer_group, topic, part, log_offset, record_key,
-             value, reason, died_at)
-         VALUES (?, ?, ?, ?, ?, ?, ?, {now})")
+             value, headers, reason, died_at)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, {now})")
     .text(me.group.as_str())
     .text(me.topic.as_str())
     .int(lease.partition)
     .int(progress.offset)
     .text(record.key.as_str())
     .bytes(record.value.as_slice())
+    .text_or_null(record.headers.to_text())
     .text(reason)
     .run(tx)
     .await?;

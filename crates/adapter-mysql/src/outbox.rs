@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use concert_domain::event::{Backlog, DeadLetter, Event, Outbox, OutboxEntry, Record};
+use concert_domain::event::{Backlog, DeadLetter, Event, Headers, Outbox, OutboxEntry, Record};
 use concert_domain::{Cursor, Error, Page, PageRequest, Result, Timestamp};
 use diesel::QueryableByName;
 use diesel::sql_types::{BigInt, Binary, Nullable, Text};
@@ -62,15 +62,21 @@ pub(crate) async fn record(tx: &mut Tx, topic: &str, event: &Event) -> Run<()> {
 /// Puts a record on its way to the log. The name says what it is for; a second row of one name is
 /// a mistake in this program.
 pub(crate) async fn put(tx: &mut Tx, name: &str, topic: &str, record: &Record) -> Run<()> {
-    sql("INSERT INTO outbox (name, topic, record_key, value, created_at)
-         VALUES (?, ?, ?, ?, {now})")
+    sql("INSERT INTO outbox (name, topic, record_key, value, headers, created_at)
+         VALUES (?, ?, ?, ?, ?, {now})")
     .text(name)
     .text(topic)
     .text(record.key.as_str())
     .bytes(record.value.as_slice())
+    .text_or_null(record.headers.to_text())
     .run(tx)
     .await?;
     Ok(())
+}
+
+/// A record as a row keeps it.
+pub(crate) fn kept(key: String, value: Vec<u8>, headers: Option<&str>) -> Record {
+    Record { key, value, headers: Headers::from_text(headers) }
 }
 
 #[derive(QueryableByName)]
@@ -83,11 +89,13 @@ struct EntryRow {
     record_key: String,
     #[diesel(sql_type = Binary)]
     value: Vec<u8>,
+    #[diesel(sql_type = Nullable<Text>)]
+    headers: Option<String>,
 }
 
 impl EntryRow {
     fn entry(self) -> OutboxEntry {
-        let record = Record { key: self.record_key, value: self.value };
+        let record = kept(self.record_key, self.value, self.headers.as_deref());
         OutboxEntry { sequence: self.sequence, topic: self.topic, record }
     }
 }
@@ -96,13 +104,14 @@ impl EntryRow {
 /// index is forced because the primary key, which has the same order, leads through all that is
 /// published first.
 async fn claim(tx: &mut Tx, owner: &str, limit: u32, lease: Duration) -> Run<Vec<OutboxEntry>> {
-    let mut rows: Vec<EntryRow> = sql("SELECT sequence, topic, record_key, value FROM outbox
+    let mut rows: Vec<EntryRow> =
+        sql("SELECT sequence, topic, record_key, value, headers FROM outbox
          FORCE INDEX (idx_outbox_published)
          WHERE published_at IS NULL AND (lease_until IS NULL OR lease_until <= {now})
          ORDER BY sequence LIMIT ? FOR UPDATE SKIP LOCKED")
-    .int(limit)
-    .rows(tx)
-    .await?;
+        .int(limit)
+        .rows(tx)
+        .await?;
     let behind = behind_others(tx, &rows).await?;
     rows.retain(|row| !behind.contains(&row.sequence));
     let sequences: Vec<i64> = rows.iter().map(|row| row.sequence).collect();
@@ -184,7 +193,7 @@ async fn backlog(tx: &mut Tx) -> Run<Backlog> {
 }
 
 async fn pending(tx: &mut Tx, page: PageRequest) -> Run<Page<OutboxEntry>> {
-    let rows: Vec<EntryRow> = sql("SELECT sequence, topic, record_key, value FROM outbox
+    let rows: Vec<EntryRow> = sql("SELECT sequence, topic, record_key, value, headers FROM outbox
          FORCE INDEX (idx_outbox_published)
          WHERE published_at IS NULL AND sequence > ? ORDER BY sequence LIMIT ?")
     .int(page.after.map_or(0, |after| after.id))
@@ -209,6 +218,8 @@ struct LetterRow {
     record_key: String,
     #[diesel(sql_type = Binary)]
     value: Vec<u8>,
+    #[diesel(sql_type = Nullable<Text>)]
+    headers: Option<String>,
     #[diesel(sql_type = Text)]
     reason: String,
     #[diesel(sql_type = BigInt)]
@@ -224,7 +235,7 @@ impl LetterRow {
             topic: self.topic,
             partition: typed("dead_letters.part", self.part)?,
             offset: self.log_offset,
-            record: Record { key: self.record_key, value: self.value },
+            record: kept(self.record_key, self.value, self.headers.as_deref()),
             reason: self.reason,
             died_at: Timestamp::from_millis(self.died_at),
             replayed_at: self.replayed_at.map(Timestamp::from_millis),
@@ -233,13 +244,14 @@ impl LetterRow {
 }
 
 async fn dead_letters(tx: &mut Tx, page: PageRequest) -> Run<Page<DeadLetter>> {
-    let rows: Vec<LetterRow> = sql("SELECT id, topic, part, log_offset, record_key, value, reason,
+    let rows: Vec<LetterRow> =
+        sql("SELECT id, topic, part, log_offset, record_key, value, headers, reason,
              died_at, replayed_at
          FROM dead_letters WHERE id > ? ORDER BY id LIMIT ?")
-    .int(page.after.map_or(0, |after| after.id))
-    .int(page.limit.get() + 1)
-    .rows(tx)
-    .await?;
+        .int(page.after.map_or(0, |after| after.id))
+        .int(page.limit.get() + 1)
+        .rows(tx)
+        .await?;
     let letters = rows.into_iter().map(LetterRow::letter).collect::<Result<_>>()?;
     Ok(Page::from_rows(letters, page.limit, |letter| Cursor { key: letter.id, id: letter.id }))
 }
@@ -252,6 +264,8 @@ struct OriginalRow {
     record_key: String,
     #[diesel(sql_type = Binary)]
     value: Vec<u8>,
+    #[diesel(sql_type = Nullable<Text>)]
+    headers: Option<String>,
 }
 
 async fn replay(tx: &mut Tx, dead_letter: i64) -> Run<()> {
@@ -261,11 +275,11 @@ async fn replay(tx: &mut Tx, dead_letter: i64) -> Run<()> {
     .run(tx)
     .await?;
     let original: Option<OriginalRow> =
-        sql("SELECT topic, record_key, value FROM dead_letters WHERE id = ?")
+        sql("SELECT topic, record_key, value, headers FROM dead_letters WHERE id = ?")
             .int(dead_letter)
             .row(tx)
             .await?;
     let original = original.filter(|_| marked == 1).ok_or(Error::DeadLetterNotFound)?;
-    let record = Record { key: original.record_key, value: original.value };
+    let record = kept(original.record_key, original.value, original.headers.as_deref());
     put(tx, &format!("replay-{dead_letter}"), &original.topic, &record).await
 }

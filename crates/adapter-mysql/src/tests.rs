@@ -79,7 +79,7 @@ async fn with_three_events() -> (Database, Mysql) {
     let recorded = store.write((), |tx, ()| {
         Box::pin(async move {
             for (name, key) in [("e1", "k"), ("e2", "k"), ("e3", "other")] {
-                let record = Record { key: key.to_owned(), value: Vec::new() };
+                let record = Record::new(key, Vec::new());
                 outbox::put(tx, name, "topic", &record).await?;
             }
             Ok(())

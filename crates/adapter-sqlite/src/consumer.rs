@@ -250,14 +250,15 @@ fn add_up(
 fn bury(tx: &mut Tx<'_>, progress: &Progress, record: &Record, reason: &str) -> Result<()> {
     let (me, lease) = (&progress.membership, progress.lease);
     let id = sql("INSERT INTO dead_letters (consumer_group, topic, part, log_offset, record_key,
-             value, reason, died_at)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id AS n")
+             value, headers, reason, died_at)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id AS n")
     .text(me.group.as_str())
     .text(me.topic.as_str())
     .int(lease.partition)
     .int(progress.offset)
     .text(record.key.as_str())
     .bytes(record.value.as_slice())
+    .text_or_null(record.headers.to_text())
     .text(reason)
     .time(tx.now)
     .count(tx.conn)?;

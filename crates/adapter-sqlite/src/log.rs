@@ -2,9 +2,10 @@ use async_trait::async_trait;
 use concert_domain::Result;
 use concert_domain::event::{EventLog, LogEntry, Record, partition_of};
 use diesel::QueryableByName;
-use diesel::sql_types::{BigInt, Binary, Text};
+use diesel::sql_types::{BigInt, Binary, Nullable, Text};
 
 use crate::Sqlite;
+use crate::outbox::kept;
 use crate::sql::sql;
 
 /// How many partitions every topic has. Records are stored under it, so it never changes.
@@ -18,11 +19,13 @@ struct LogRow {
     record_key: String,
     #[diesel(sql_type = Binary)]
     value: Vec<u8>,
+    #[diesel(sql_type = Nullable<Text>)]
+    headers: Option<String>,
 }
 
 impl From<LogRow> for LogEntry {
     fn from(row: LogRow) -> Self {
-        let record = Record { key: row.record_key, value: row.value };
+        let record = kept(row.record_key, row.value, row.headers.as_deref());
         Self { offset: row.log_offset, record }
     }
 }
@@ -38,13 +41,15 @@ impl EventLog for Sqlite {
         self.write(move |tx| {
             for record in records {
                 let partition = partition_of(&record.key, PARTITIONS);
-                sql("INSERT INTO event_log (topic, part, log_offset, record_key, value)
-                     SELECT ?, ?, coalesce(max(log_offset) + 1, 0), ?, ?
+                let headers = record.headers.to_text();
+                sql("INSERT INTO event_log (topic, part, log_offset, record_key, value, headers)
+                     SELECT ?, ?, coalesce(max(log_offset) + 1, 0), ?, ?, ?
                      FROM event_log WHERE topic = ? AND part = ?")
                 .text(topic.as_str())
                 .int(partition)
                 .text(record.key)
                 .bytes(record.value)
+                .text_or_null(headers)
                 .text(topic.as_str())
                 .int(partition)
                 .run(tx.conn)?;
@@ -63,7 +68,7 @@ impl EventLog for Sqlite {
     ) -> Result<Vec<LogEntry>> {
         let topic = topic.to_owned();
         let rows: Vec<LogRow> = Sqlite::read(self, move |tx| {
-            sql("SELECT log_offset, record_key, value FROM event_log
+            sql("SELECT log_offset, record_key, value, headers FROM event_log
                  WHERE topic = ? AND part = ? AND log_offset >= ? ORDER BY log_offset LIMIT ?")
             .text(topic)
             .int(partition)

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use concert_domain::event::{Backlog, DeadLetter, Event, Outbox, OutboxEntry, Record};
+use concert_domain::event::{Backlog, DeadLetter, Event, Headers, Outbox, OutboxEntry, Record};
 use concert_domain::{Cursor, Error, Page, PageRequest, Result, Timestamp};
 use diesel::QueryableByName;
 use diesel::sql_types::{BigInt, Binary, Nullable, Text};
@@ -82,14 +82,20 @@ pub(crate) fn record(tx: &mut Tx<'_>, topic: &str, event: &Event) -> Result<()> 
 /// Puts a record on its way to the log. The name says what it is for; a second row of one name is
 /// a mistake in this program.
 pub(crate) fn put(tx: &mut Tx<'_>, name: &str, topic: &str, record: &Record) -> Result<()> {
-    sql("INSERT INTO outbox (name, topic, record_key, value, created_at) VALUES (?, ?, ?, ?, ?)")
+    sql("INSERT INTO outbox (name, topic, record_key, value, headers, created_at) VALUES (?, ?, ?, ?, ?, ?)")
         .text(name)
         .text(topic)
         .text(record.key.as_str())
         .bytes(record.value.as_slice())
+    .text_or_null(record.headers.to_text())
         .time(tx.now)
         .run(tx.conn)?;
     Ok(())
+}
+
+/// A record as a row keeps it.
+pub(crate) fn kept(key: String, value: Vec<u8>, headers: Option<&str>) -> Record {
+    Record { key, value, headers: Headers::from_text(headers) }
 }
 
 #[derive(QueryableByName)]
@@ -102,11 +108,13 @@ struct EntryRow {
     record_key: String,
     #[diesel(sql_type = Binary)]
     value: Vec<u8>,
+    #[diesel(sql_type = Nullable<Text>)]
+    headers: Option<String>,
 }
 
 impl EntryRow {
     fn entry(self) -> OutboxEntry {
-        let record = Record { key: self.record_key, value: self.value };
+        let record = kept(self.record_key, self.value, self.headers.as_deref());
         OutboxEntry { sequence: self.sequence, topic: self.topic, record }
     }
 }
@@ -123,7 +131,7 @@ fn claim(tx: &mut Tx<'_>, owner: &str, limit: u32, lease: Duration) -> Result<Ve
                   WHERE e.record_key = o.record_key AND e.sequence < o.sequence
                   AND e.published_at IS NULL AND e.owner IS NOT NULL AND e.lease_until > ?)
               ORDER BY o.sequence LIMIT ?)
-         RETURNING sequence, topic, record_key, value")
+         RETURNING sequence, topic, record_key, value, headers")
         .text(owner)
         .time(tx.now.plus(lease))
         .time(tx.now)
@@ -154,7 +162,7 @@ fn backlog(tx: &mut Tx<'_>) -> Result<Backlog> {
 }
 
 fn pending(tx: &mut Tx<'_>, page: PageRequest) -> Result<Page<OutboxEntry>> {
-    let rows: Vec<EntryRow> = sql("SELECT sequence, topic, record_key, value FROM outbox
+    let rows: Vec<EntryRow> = sql("SELECT sequence, topic, record_key, value, headers FROM outbox
          WHERE published_at IS NULL AND sequence > ? ORDER BY sequence LIMIT ?")
     .int(page.after.map_or(0, |after| after.id))
     .int(page.limit.get() + 1)
@@ -177,6 +185,8 @@ struct LetterRow {
     record_key: String,
     #[diesel(sql_type = Binary)]
     value: Vec<u8>,
+    #[diesel(sql_type = Nullable<Text>)]
+    headers: Option<String>,
     #[diesel(sql_type = Text)]
     reason: String,
     #[diesel(sql_type = BigInt)]
@@ -192,7 +202,7 @@ impl LetterRow {
             topic: self.topic,
             partition: typed("dead_letters.part", self.part)?,
             offset: self.log_offset,
-            record: Record { key: self.record_key, value: self.value },
+            record: kept(self.record_key, self.value, self.headers.as_deref()),
             reason: self.reason,
             died_at: Timestamp::from_millis(self.died_at),
             replayed_at: self.replayed_at.map(Timestamp::from_millis),
@@ -201,12 +211,13 @@ impl LetterRow {
 }
 
 fn dead_letters(tx: &mut Tx<'_>, page: PageRequest) -> Result<Page<DeadLetter>> {
-    let rows: Vec<LetterRow> = sql("SELECT id, topic, part, log_offset, record_key, value, reason,
+    let rows: Vec<LetterRow> =
+        sql("SELECT id, topic, part, log_offset, record_key, value, headers, reason,
              died_at, replayed_at
          FROM dead_letters WHERE id > ? ORDER BY id LIMIT ?")
-    .int(page.after.map_or(0, |after| after.id))
-    .int(page.limit.get() + 1)
-    .rows(tx.conn)?;
+        .int(page.after.map_or(0, |after| after.id))
+        .int(page.limit.get() + 1)
+        .rows(tx.conn)?;
     let letters = rows.into_iter().map(LetterRow::letter).collect::<Result<_>>()?;
     Ok(Page::from_rows(letters, page.limit, |letter| Cursor { key: letter.id, id: letter.id }))
 }
@@ -219,16 +230,18 @@ struct OriginalRow {
     record_key: String,
     #[diesel(sql_type = Binary)]
     value: Vec<u8>,
+    #[diesel(sql_type = Nullable<Text>)]
+    headers: Option<String>,
 }
 
 fn replay(tx: &mut Tx<'_>, dead_letter: i64) -> Result<()> {
     let original: Option<OriginalRow> = sql("UPDATE dead_letters SET replayed_at = ?
-         WHERE id = ? AND replayed_at IS NULL RETURNING topic, record_key, value")
+         WHERE id = ? AND replayed_at IS NULL RETURNING topic, record_key, value, headers")
     .time(tx.now)
     .int(dead_letter)
     .row(tx.conn)?;
     let original = original.ok_or(Error::DeadLetterNotFound)?;
-    let record = Record { key: original.record_key, value: original.value };
+    let record = kept(original.record_key, original.value, original.headers.as_deref());
     put(tx, &format!("replay-{dead_letter}"), &original.topic, &record)
 }
 
@@ -245,7 +258,7 @@ mod tests {
         store
             .write(|tx| {
                 for (name, key) in [("e1", "k"), ("e2", "k"), ("e3", "other")] {
-                    let record = Record { key: key.to_owned(), value: Vec::new() };
+                    let record = Record::new(key, Vec::new());
                     put(tx, name, "topic", &record)?;
                 }
                 Ok(())

@@ -8,6 +8,7 @@ mod seats;
 pub use guards::*;
 pub use seats::*;
 
+use concert_domain::event::Origin;
 use concert_domain::payment::{PayRequest, Payment, RefundRequest};
 use concert_domain::ports::{Services, Settings};
 use concert_domain::queue::QueueToken;
@@ -94,6 +95,7 @@ impl Booking {
             token: self.token.clone(),
             reservation: held.id,
             claim: key.map(|key| claim(self.user, key, "pay")),
+            origin: Origin::default(),
         }
     }
 
@@ -106,7 +108,8 @@ impl Booking {
         payment: &Payment,
         claim: Option<IdempotencyClaim>,
     ) -> Result<Applied<Payment>> {
-        let request = RefundRequest { user: self.user, payment: payment.id, claim };
+        let origin = Origin::default();
+        let request = RefundRequest { user: self.user, payment: payment.id, claim, origin };
         self.services.payments.refund(request).await
     }
 }

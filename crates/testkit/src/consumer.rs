@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use concert_domain::event::{
-    DEAD_LETTER_TOPIC, Effect, Membership, PAYMENT_TOPIC, PartitionLease, Progress, Record,
+    DEAD_LETTER_TOPIC, Effect, Headers, Membership, PAYMENT_TOPIC, PartitionLease, Progress, Record,
 };
 use concert_domain::{ConcertId, Error, Result, Timestamp, Won};
 
@@ -51,7 +51,14 @@ async fn leases<H: Harness>(world: &World<H>, owner: &str, ttl: Duration) -> Vec
 
 fn sold(owner: &str, lease: PartitionLease, concert: ConcertId) -> Progress {
     let effect = Effect::Sold { concert, amount: Won::of(10), at: Timestamp::MIN };
-    Progress { membership: member(owner), offset: lease.next_offset, lease, event: None, effect }
+    Progress {
+        membership: member(owner),
+        offset: lease.next_offset,
+        lease,
+        event: None,
+        effect,
+        headers: Headers::default(),
+    }
 }
 
 async fn sold_seats<H: Harness>(world: &World<H>, concert: ConcertId) -> u64 {
@@ -166,10 +173,16 @@ pub async fn a_commit_of_an_owner_before_is_fenced_off<H: Harness>() {
 pub async fn a_dead_event_is_kept_and_sent_on_once<H: Harness>() {
     let world = World::<H>::start().await;
     let lease = leases(&world, "a", LONG).await[2];
-    let record = Record { key: "k".to_owned(), value: b"\xffnot an event".to_vec() };
+    let record = Record::new("k", b"\xffnot an event");
     let effect = Effect::Dead { record: record.clone(), reason: "malformed".to_owned() };
-    let progress =
-        Progress { membership: member("a"), offset: lease.next_offset, lease, event: None, effect };
+    let progress = Progress {
+        membership: member("a"),
+        offset: lease.next_offset,
+        lease,
+        event: None,
+        effect,
+        headers: Headers::default(),
+    };
     let ports = world.ports();
     ports.consumers.commit(progress.clone()).await.unwrap();
     assert_conflict(ports.consumers.commit(progress).await);

@@ -7,8 +7,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use concert_domain::event::{
     Consumer, ConsumerStore, DEAD_LETTER_TOPIC, DeadLetter, Effect, Event, EventLog, LogEntry,
-    MAX_TRIES, Membership, PAYMENT_TOPIC, PartitionLease, Progress, Record, Relay,
+    MAX_TRIES, Membership, Origin, PAYMENT_TOPIC, PartitionLease, Progress, Record, Relay,
+    partition_of,
 };
+use concert_domain::payment::PayRequest;
 use concert_domain::ports::{Services, Settings};
 use concert_domain::queue::TicketStatus;
 use concert_domain::{ConcertId, Error, Ports, Result};
@@ -23,6 +25,7 @@ macro_rules! events_contract {
     ($harness:ty) => {
         $crate::laws! { $harness, events:
             a_payment_reaches_the_ranking_and_a_refund_takes_it_back,
+            the_request_travels_with_its_event,
             the_consumer_frees_a_slot_that_nobody_freed,
             s8_a_log_that_refuses_loses_no_event,
             s8_an_event_that_is_in_the_log_twice_has_its_effect_once,
@@ -74,6 +77,25 @@ pub async fn a_payment_reaches_the_ranking_and_a_refund_takes_it_back<H: Harness
     assert_eq!((relay.step().await, consumer.step().await), (Ok(1), Ok(1)));
     assert_eq!(sold(&ports, booking.show.concert).await, (0, 0));
     assert_eq!(letters(&ports).await, []);
+}
+
+pub async fn the_request_travels_with_its_event<H: Harness>() {
+    let world = World::<H>::start().await;
+    let (ports, booking) = (world.ports(), Booking::open(&world).await);
+    let held = booking.hold(0).await;
+    let origin = Origin {
+        request_id: Some("a-request".to_owned()),
+        traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
+        tracestate: Some("vendor=value,other=1".to_owned()),
+    };
+    let request = PayRequest { origin: origin.clone(), ..booking.payment_of(&held, None) };
+    booking.services.payments.pay(request).await.unwrap();
+    relay(&ports, "r").step().await.unwrap();
+    let partition = partition_of(&held.id.to_string(), ports.log.partitions());
+    let read = ports.log.read(PAYMENT_TOPIC, partition, 0, 10).await.unwrap();
+    assert_eq!(read[0].record.headers, origin.headers());
+    let event: Event = serde_json::from_slice(&read[0].record.value).unwrap();
+    assert_eq!(event.request_id, origin.request_id);
 }
 
 pub async fn the_consumer_frees_a_slot_that_nobody_freed<H: Harness>() {
@@ -230,7 +252,7 @@ pub async fn s12_what_cannot_be_understood_becomes_a_dead_letter_with_the_reason
     ];
     // All in the partition of the good event, which must not be held up by them.
     let records: Vec<_> =
-        odd.iter().map(|(value, _)| Record { key: key.clone(), value: value.clone() }).collect();
+        odd.iter().map(|(value, _)| Record::new(key.as_str(), value.as_slice())).collect();
     ports.log.append(PAYMENT_TOPIC, &records).await.unwrap();
     relay(&ports, "r").step().await.unwrap();
     assert_eq!(consumer(&ports, settings(), "c").step().await, Ok(5));

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use concert_domain::concert::{Concert, NewSeat, Schedule, SeatStatus};
-use concert_domain::event::Event;
+use concert_domain::event::{Event, Headers};
 use concert_domain::id::NotAnId;
 use concert_domain::idempotency::Fingerprint;
 use concert_domain::payment::{Payment, PaymentStatus, Refund, Settlement};
@@ -317,4 +317,9 @@ where
         results.push(task.await.expect("a racing task failed"));
     }
     results
+}
+
+/// Headers as nobody would choose them.
+pub fn odd_headers() -> Headers {
+    [("traceparent", "00-1-2-01"), ("x-quoted", "a \"b\" \\"), ("empty", "")].into_iter().collect()
 }

@@ -2,6 +2,7 @@
 
 use concert_domain::event::{LogEntry, PAYMENT_TOPIC, Record, partition_of};
 
+use crate::fixtures::odd_headers;
 use crate::{Harness, World, race};
 
 /// One test for each law of the event log.
@@ -20,7 +21,7 @@ macro_rules! log_contract {
 }
 
 fn record(key: &str, value: u32) -> Record {
-    Record { key: key.to_owned(), value: value.to_string().into_bytes() }
+    Record::new(key, value.to_string())
 }
 
 fn values(entries: &[LogEntry]) -> Vec<u32> {
@@ -121,7 +122,7 @@ pub async fn of_concurrent_appends_none_is_lost_and_keys_keep_their_order<H: Har
 pub async fn any_bytes_are_kept_as_they_are<H: Harness>() {
     let world = World::<H>::start().await;
     let log = world.ports().log;
-    let odd = Record { key: "키".to_owned(), value: vec![0, 255, 10, 13, 0] };
+    let odd = Record { headers: odd_headers(), ..Record::new("키", [0, 255, 10, 13, 0]) };
     log.append(PAYMENT_TOPIC, std::slice::from_ref(&odd)).await.unwrap();
     log.append(PAYMENT_TOPIC, &[]).await.unwrap();
     let partition = partition_of(&odd.key, log.partitions());

@@ -4,10 +4,10 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use concert_domain::Error;
-use concert_domain::event::{Effect, OutboxEntry, PAYMENT_TOPIC, Progress, Record};
+use concert_domain::event::{Effect, Headers, OutboxEntry, PAYMENT_TOPIC, Progress, Record};
 
 use crate::consumer::member;
-use crate::fixtures::{LONG, SHORT, every_page, page};
+use crate::fixtures::{LONG, SHORT, every_page, odd_headers, page};
 use crate::{Harness, World, race};
 
 /// One test for each law of the recorded events.
@@ -200,10 +200,16 @@ pub async fn a_dead_letter_is_replayed_once<H: Harness>() {
     let world = World::<H>::start().await;
     let ports = world.ports();
     let lease = ports.consumers.lease(&member("a"), LONG).await.unwrap()[0];
-    let record = Record { key: "k".to_owned(), value: b"poison".to_vec() };
+    let record = Record { headers: odd_headers(), ..Record::new("k", b"poison") };
     let effect = Effect::Dead { record: record.clone(), reason: "malformed".to_owned() };
-    let progress =
-        Progress { membership: member("a"), offset: lease.next_offset, lease, event: None, effect };
+    let progress = Progress {
+        membership: member("a"),
+        offset: lease.next_offset,
+        lease,
+        event: None,
+        effect,
+        headers: Headers::default(),
+    };
     ports.consumers.commit(progress).await.unwrap();
     let letter = ports.outbox.dead_letters(page(10, None)).await.unwrap().items.remove(0);
     assert_eq!(letter.replayed_at, None);

@@ -1,6 +1,6 @@
 //! Laws of the ranking: it reads what consumers committed, never the hot rows.
 
-use concert_domain::event::{Effect, PartitionLease, Progress};
+use concert_domain::event::{Effect, Headers, PartitionLease, Progress};
 use concert_domain::{ConcertId, Timestamp, Won};
 
 use crate::consumer::member;
@@ -37,6 +37,7 @@ impl<'a, H: Harness> Ledger<'a, H> {
             lease: self.lease,
             event: None,
             effect,
+            headers: Headers::default(),
         };
         self.world.ports().consumers.commit(progress).await.unwrap();
         self.lease.next_offset += 1;

@@ -40,7 +40,7 @@ pub async fn open(brokers: &str, prefix: &str) -> Kafka {
 
 /// Records of one key with these values.
 pub fn records(key: &str, values: &[&str]) -> Vec<Record> {
-    let record = |v: &&str| Record { key: key.to_owned(), value: v.as_bytes().to_vec() };
+    let record = |v: &&str| Record::new(key, v.as_bytes());
     values.iter().map(record).collect()
 }
 

@@ -49,7 +49,7 @@ async fn services_with_different_topic_prefixes_do_not_meet_in_one_log() {
         engine(&config).await.unwrap().log,
         engine(&other).await.unwrap().log,
     ];
-    let record = Record { key: "1".to_owned(), value: b"{}".to_vec() };
+    let record = Record::new("1", b"{}");
     ours.append("t", &[record]).await.unwrap();
     let partition = partition_of("1", ours.partitions());
     assert_eq!(again.end("t", partition).await, Ok(1));

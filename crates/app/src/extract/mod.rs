@@ -8,6 +8,7 @@
 mod body;
 mod caller;
 mod idempotency;
+mod origin;
 mod page;
 mod path;
 mod token;
@@ -15,6 +16,7 @@ mod token;
 pub use body::{Body, Bounded, Named, Object, SEAT_FILE_LIMIT, given, nullable};
 pub use caller::{Caller, USER_HEADER};
 pub use idempotency::{KEY_HEADER, claim, idempotency_key};
+pub use origin::origin;
 pub use page::{PageQuery, query};
 pub use path::path_id;
 pub use token::{TOKEN_HEADER, queue_token};

@@ -16,7 +16,7 @@ use crate::error::ErrorCode::{
     ReservationExpired, ReservationNotFound, ReservationNotPending,
 };
 use crate::extract::{
-    Body, Caller, PageQuery, claim, given, idempotency_key, path_id, queue_token,
+    Body, Caller, PageQuery, claim, given, idempotency_key, origin, path_id, queue_token,
 };
 use crate::openapi::{
     BODY, CALLER, CursorQuery, KEY, KeyHeader, LimitQuery, PASS, PaymentIdPath, TokenHeader,
@@ -116,7 +116,8 @@ async fn pay(
     let (body, key) = read_admitted::<PayBody>(queue, &token, &request, &body).await?;
     let user = caller.user_or_token_owner(body.user_id, queue, &token).await?;
     let claim = claim(&request, "POST /payments", key, user, &body.reservation_id)?;
-    let wish = PayRequest { user, token, reservation: body.reservation_id, claim };
+    let origin = origin(&request);
+    let wish = PayRequest { user, token, reservation: body.reservation_id, claim, origin };
     let paid = state.services.payments.pay(wish).await?;
     Ok(applied(paid, |payment| {
         let location = format!("{BASE_PATH}/payments/{}", payment.id);
@@ -179,7 +180,7 @@ async fn refund_payment(
     let payment = path_id(&request, "paymentId")?;
     let key = idempotency_key(&request)?;
     let claim = claim(&request, "POST /payments/{paymentId}/refund", key, user, &payment)?;
-    let wish = RefundRequest { user, payment, claim };
+    let wish = RefundRequest { user, payment, claim, origin: origin(&request) };
     let refunded = state.services.payments.refund(wish).await?;
     Ok(applied(refunded, |payment| HttpResponse::Ok().json(PaymentView::from(payment))))
 }

@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::{
-    ConsumerStore, Effect, Event, EventLog, LogEntry, Membership, PAYMENT_COMPLETED,
+    ConsumerStore, Effect, Event, EventLog, Headers, LogEntry, Membership, PAYMENT_COMPLETED,
     PAYMENT_REFUNDED, PartitionLease, PaymentData, Progress,
 };
 use crate::queue::QueueService;
@@ -81,8 +81,9 @@ impl Consumer {
         let place = (lease.partition, offset);
         let handled = match self.handle(lease, &entry).await {
             Err(error) if self.gives_up(place, &error) => {
+                let headers = entry.record.headers.clone();
                 let effect = Effect::Dead { record: entry.record, reason: reason_of(&error) };
-                self.commit(lease, offset, None, effect).await
+                self.commit(lease, offset, headers, None, effect).await
             }
             other => other,
         };
@@ -98,18 +99,20 @@ impl Consumer {
             self.queue.finish(place).await?;
         }
         let effect = effect_of(&event, &data)?;
-        self.commit(lease, entry.offset, Some(event.id), effect).await
+        let headers = entry.record.headers.clone();
+        self.commit(lease, entry.offset, headers, Some(event.id), effect).await
     }
 
     async fn commit(
         &self,
         lease: PartitionLease,
         offset: i64,
+        headers: Headers,
         event: Option<String>,
         effect: Effect,
     ) -> Result<()> {
         let membership = self.membership.clone();
-        self.store.commit(Progress { membership, lease, offset, event, effect }).await
+        self.store.commit(Progress { membership, lease, offset, event, effect, headers }).await
     }
 
     /// Counts a failed try, and tells whether it was the last. Lost ownership and absent

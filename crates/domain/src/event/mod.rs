@@ -2,10 +2,12 @@
 //! exactly once.
 
 mod consumer;
+mod headers;
 mod ports;
 mod relay;
 
 pub use consumer::{Consumer, MAX_TRIES};
+pub use headers::{Headers, Origin, REQUEST_ID, TRACEPARENT, TRACESTATE};
 pub use ports::*;
 pub use relay::Relay;
 
@@ -43,8 +45,14 @@ pub struct Event {
     pub key: String,
     /// When it happened.
     pub occurred_at: Timestamp,
+    /// The name of the request that made it. Events of releases that did not note it have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
     /// The data of this kind and version.
     pub data: serde_json::Value,
+    /// What travels beside it.
+    #[serde(skip)]
+    pub headers: Headers,
 }
 
 /// The data of [`PAYMENT_COMPLETED`] and [`PAYMENT_REFUNDED`], version 1.
@@ -109,14 +117,21 @@ impl Event {
             version: 1,
             key: reservation.id.to_string(),
             occurred_at,
+            request_id: None,
+            headers: Headers::default(),
             data: serde_json::to_value(data).map_err(|e| Error::bug(e.to_string()))?,
         })
+    }
+
+    /// The event, as one that this request made.
+    pub fn because_of(self, origin: &Origin) -> Self {
+        Self { request_id: origin.request_id.clone(), headers: origin.headers(), ..self }
     }
 
     /// The event as it is written into a log.
     pub fn to_record(&self) -> Result<Record> {
         let value = serde_json::to_vec(self).map_err(|e| Error::bug(e.to_string()))?;
-        Ok(Record { key: self.key.clone(), value })
+        Ok(Record { key: self.key.clone(), value, headers: self.headers.clone() })
     }
 }
 

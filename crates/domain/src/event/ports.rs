@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::Headers;
 use crate::{ConcertId, Cursor, Page, PageRequest, Result, Timestamp, Won};
 
 /// An outbox row that a relay has claimed.
@@ -47,7 +48,8 @@ pub struct DeadLetter {
 
 /// Port: the events that committed changes recorded, on their way to the log.
 ///
-/// * Rows are written only in the transaction of the change.
+/// * Rows are written only in the transaction of the change, and keep their headers; a row
+///   without any (of a release that had none) is a row like every other.
 /// * `claim` MUST give a row to one owner at a time, until its lease ends; a row whose owner died
 ///   MUST come back.
 /// * `claim` MUST give the rows of one key in the order they were recorded, and MUST NOT give a
@@ -99,6 +101,15 @@ pub struct Record {
     pub key: String,
     /// The bytes; an [`Event`](super::Event) as JSON, unless something went wrong upstream.
     pub value: Vec<u8>,
+    /// What travels beside them.
+    pub headers: Headers,
+}
+
+impl Record {
+    /// A record without headers.
+    pub fn new(key: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
+        Self { key: key.into(), value: value.into(), headers: Headers::default() }
+    }
 }
 
 /// A record with its place in a partition.
@@ -112,7 +123,8 @@ pub struct LogEntry {
 
 /// Port: an append-only log of records, in topics of a fixed number of partitions.
 ///
-/// * An acknowledged record MUST be durable and MUST be read at one offset for ever.
+/// * An acknowledged record MUST be durable and MUST be read at one offset for ever, with its
+///   headers.
 /// * Offsets of a partition MUST grow in the order of `append`; records of one call keep their
 ///   order per partition, and equal keys go to one partition
 ///   ([`partition_of`](super::partition_of)).
@@ -206,6 +218,8 @@ pub struct Progress {
     pub event: Option<String>,
     /// What the event does.
     pub effect: Effect,
+    /// What travelled beside the event.
+    pub headers: Headers,
 }
 
 /// Port: where consumers keep their place, in the same store as their effects.

@@ -71,7 +71,7 @@ mod tests {
     use crate::Error;
 
     fn entry(sequence: i64) -> OutboxEntry {
-        let record = Record { key: "1".to_owned(), value: vec![] };
+        let record = Record::new("1", vec![]);
         OutboxEntry { sequence, topic: "t".to_owned(), record }
     }
 

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use super::{Payment, PaymentStatus, PaymentStore, Refund, Settlement};
 use crate::concert::SeatChange;
-use crate::event::Event;
+use crate::event::{Event, Origin};
 use crate::idempotency::once;
 use crate::queue::{Pass, QueueService, QueueToken};
 use crate::reservation::{Reservation, ReservationStatus, ReservationStore};
@@ -23,6 +23,8 @@ pub struct PayRequest {
     pub reservation: ReservationId,
     /// The key of the request.
     pub claim: Option<IdempotencyClaim>,
+    /// Which request this is, for the event that it makes.
+    pub origin: Origin,
 }
 
 /// A wish to have the money back.
@@ -34,6 +36,8 @@ pub struct RefundRequest {
     pub payment: PaymentId,
     /// The key of the request.
     pub claim: Option<IdempotencyClaim>,
+    /// Which request this is, for the event that it makes.
+    pub origin: Origin,
 }
 
 /// Use cases of the payment slice.
@@ -58,7 +62,7 @@ impl PaymentService {
     async fn pay_anew(&self, request: PayRequest) -> Result<Applied<Payment>> {
         let pass = self.queue.enter_as(&request.token, request.user).await?;
         let seen = self.reservations.find(request.reservation).await?;
-        let settlement = self.decide_settlement(&pass, seen, request.claim).await?;
+        let settlement = self.decide_settlement(&pass, seen, &request).await?;
         let location = settlement.reservation.location();
         let paid = self.store.settle(settlement).await?;
         if let Applied::Fresh(_) = paid {
@@ -72,7 +76,7 @@ impl PaymentService {
         &self,
         pass: &Pass,
         seen: Option<Seen<Reservation>>,
-        claim: Option<IdempotencyClaim>,
+        request: &PayRequest,
     ) -> Result<Settlement> {
         let Seen { now, value: reservation } = seen
             .filter(|seen| seen.value.user_id == pass.user)
@@ -94,8 +98,10 @@ impl PaymentService {
             paid_at: now,
             refunded_at: None,
         };
-        let event = Event::payment_completed(&payment, &reservation, pass.digest)?;
+        let event = Event::payment_completed(&payment, &reservation, pass.digest)?
+            .because_of(&request.origin);
         let transaction_id = self.ids.next(IdKind::Transaction).await?;
+        let claim = request.claim.clone();
         Ok(Settlement { payment, reservation, transaction_id, event, claim })
     }
 
@@ -118,7 +124,8 @@ impl PaymentService {
         }
         let payment =
             Payment { status: PaymentStatus::Refunded, refunded_at: Some(now), ..case.payment };
-        let event = Event::payment_refunded(&payment, &case.reservation)?;
+        let event =
+            Event::payment_refunded(&payment, &case.reservation)?.because_of(&request.origin);
         let transaction_id = self.ids.next(IdKind::Transaction).await?;
         let location = case.reservation.location();
         let refund = Refund {

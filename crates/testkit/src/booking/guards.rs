@@ -1,6 +1,7 @@
 //! Who may do what with which token, and what a key makes of a repeated request.
 
 use concert_domain::concert::{Schedule, SeatStatus};
+use concert_domain::event::Origin;
 use concert_domain::idempotency::Fingerprint;
 use concert_domain::payment::PayRequest;
 use concert_domain::ports::{Services, Settings};
@@ -83,7 +84,8 @@ pub async fn somebody_elses_things_answer_as_missing_ones<H: Harness>() {
     let missing = Err(Error::ReservationNotFound);
     assert_eq!(services.reservations.find(other, held.id).await.map(drop), missing);
     assert_eq!(services.reservations.cancel(other, held.id).await.map(drop), missing);
-    let foreign = PayRequest { user: other, token, reservation: held.id, claim: None };
+    let origin = Origin::default();
+    let foreign = PayRequest { user: other, token, reservation: held.id, claim: None, origin };
     assert_eq!(services.payments.pay(foreign).await.map(drop), missing);
     let payment = booking.pay(&held).await;
     let missing = Err(Error::PaymentNotFound);
