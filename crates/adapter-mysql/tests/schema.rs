@@ -127,3 +127,34 @@ async fn of_instances_that_migrate_at_once_each_step_is_done_by_one() {
     assert_eq!(a.unwrap() + b.unwrap() + c.unwrap(), behind);
     assert_eq!(engine.pending_migrations().await, Ok(0));
 }
+
+/// MySQL commits a change of the schema at once, so a process may die between it and its note.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn steps_that_were_done_and_not_noted_can_be_repeated() {
+    use diesel_async::SimpleAsyncConnection;
+    let database = migrated().await;
+    let mut conn = connect(&database.url).await;
+    conn.batch_execute("DELETE FROM __diesel_schema_migrations").await.unwrap();
+    let engine = Mysql::connect(&database.url, Options::default()).await.unwrap();
+    let behind = engine.pending_migrations().await.unwrap();
+    assert_eq!(engine.migrate().await, Ok(behind));
+    assert_eq!(server(&database).await, server(&migrated().await).await);
+}
+
+/// While a release is rolled out or back, instances of the one before write rows as they know them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_of_the_release_before_are_read() {
+    use concert_domain::event::{Outbox, Record};
+    use diesel_async::SimpleAsyncConnection;
+    let database = migrated().await;
+    let mut conn = connect(&database.url).await;
+    conn.batch_execute(
+        "INSERT INTO outbox (name, topic, record_key, value, created_at)
+         VALUES ('old', 't', 'k', '{}', 1)",
+    )
+    .await
+    .unwrap();
+    let engine = Mysql::connect(&database.url, Options::default()).await.unwrap();
+    let rows = engine.claim("relay", 9, std::time::Duration::from_secs(9)).await.unwrap();
+    assert_eq!(rows[0].record, Record::new("k", b"{}"));
+}
