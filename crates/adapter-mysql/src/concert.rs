@@ -10,6 +10,7 @@ use diesel::QueryableByName;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
 use crate::Mysql;
+use crate::batch::put;
 use crate::error::{Run, typed};
 use crate::sql::{Tx, now, sql};
 
@@ -32,8 +33,7 @@ impl ConcertReader for Mysql {
     }
 
     async fn offer(&self, schedule: ScheduleId, seat: SeatId) -> Result<Option<Seen<SeatOffer>>> {
-        self.read((schedule, seat), |tx, (schedule, seat)| Box::pin(offer(tx, *schedule, *seat)))
-            .await
+        self.batches.offers.submit(self, (schedule, seat)).await
     }
 
     async fn ranking(&self, page: PageRequest) -> Result<Page<RankedConcert>> {
@@ -208,28 +208,52 @@ async fn seats(tx: &mut Tx, id: ScheduleId) -> Run<Option<Perishable<SeatMap>>> 
 
 #[derive(QueryableByName)]
 struct OfferRow {
+    #[diesel(sql_type = BigInt)]
+    place: i64,
     #[diesel(embed)]
     schedule: ScheduleRow,
     #[diesel(sql_type = Nullable<BigInt>)]
     price: Option<i64>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    taken_until: Option<i64>,
     #[diesel(sql_type = BigInt)]
     now: i64,
 }
 
-async fn offer(tx: &mut Tx, schedule: ScheduleId, seat: SeatId) -> Run<Option<Seen<SeatOffer>>> {
-    let row: Option<OfferRow> =
-        sql("SELECT s.id, s.concert_id, s.starts_at, s.reservation_opens_at, s.version, t.price,
-             {now} AS now
-         FROM schedules s LEFT JOIN seats t ON t.id = ? AND t.schedule_id = s.id
-         WHERE s.id = ?")
-        .int(seat)
-        .int(schedule)
-        .row(tx)
-        .await?;
-    let Some(row) = row else { return Ok(None) };
-    let price = row.price.map(|price| typed("seats.price", price)).transpose()?;
-    let offer = SeatOffer { schedule: row.schedule.schedule()?, price };
-    Ok(Some(Seen { now: Timestamp::from_millis(row.now), value: offer }))
+impl OfferRow {
+    fn offer(&self) -> Result<Seen<SeatOffer>> {
+        let offer = SeatOffer {
+            schedule: self.schedule.schedule()?,
+            price: self.price.map(|price| typed("seats.price", price)).transpose()?,
+            taken_until: self.taken_until.map(Timestamp::from_millis),
+        };
+        Ok(Seen { now: Timestamp::from_millis(self.now), value: offer })
+    }
+}
+
+/// Offers for many callers. A sold seat is taken for ever.
+pub(crate) async fn offers(
+    tx: &mut Tx,
+    asked: &[(ScheduleId, SeatId)],
+) -> Run<Vec<Result<Option<Seen<SeatOffer>>>>> {
+    let rows: Vec<OfferRow> = sql("SELECT a.place, s.id, s.concert_id, s.starts_at,
+             s.reservation_opens_at, s.version, t.price, {now} AS now,
+             CASE WHEN t.status = 'RESERVED' THEN ?
+                 WHEN t.status = 'TEMP_RESERVED' AND t.held_until > {now} THEN t.held_until END
+             AS taken_until
+         FROM JSON_TABLE(?, '$[*]' COLUMNS (place FOR ORDINALITY,
+             schedule_id BIGINT PATH '$[0]', seat_id BIGINT PATH '$[1]')) a
+         STRAIGHT_JOIN schedules s ON s.id = a.schedule_id
+         LEFT JOIN seats t ON t.id = a.seat_id AND t.schedule_id = s.id")
+    .time(Timestamp::MAX)
+    .json(asked)?
+    .rows(tx)
+    .await?;
+    let mut offers: Vec<_> = asked.iter().map(|_| Ok(None)).collect();
+    for row in rows {
+        put(&mut offers, row.place, row.offer().map(Some));
+    }
+    Ok(offers)
 }
 
 #[derive(QueryableByName)]

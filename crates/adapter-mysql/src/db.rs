@@ -9,6 +9,7 @@ use futures::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::time::{sleep, timeout};
 
+use crate::batches::Batches;
 use crate::error::{Fault, Run, fault, unavailable};
 use crate::lease::{Connections, Lease};
 use crate::sql::Tx;
@@ -44,6 +45,7 @@ pub struct Mysql {
     pub(crate) url: Arc<str>,
     connections: Connections,
     runtime: Handle,
+    pub(crate) batches: Arc<Batches>,
 }
 
 /// A step of a unit of work. It borrows its connection and its data and captures nothing, so that
@@ -52,15 +54,28 @@ pub(crate) type Job<D, T> = for<'c> fn(&'c mut Tx, &'c D) -> BoxFuture<'c, Run<T
 
 /// A change, and how to find out whether it happened when the answer to its COMMIT is lost: a
 /// look for a row that only this change writes. Without one, nobody can tell.
-struct Change<D, T> {
-    data: D,
+pub(crate) struct Change<D: 'static, T: 'static> {
+    pub data: D,
     job: Job<D, T>,
     verify: Option<Job<D, Option<T>>>,
     limit: Duration,
 }
 
+impl<D, T> Change<D, T> {
+    /// A change whose outcome can be found out.
+    pub fn verified(data: D, job: Job<D, T>, verify: Job<D, Option<T>>) -> Self {
+        Self { data, job, verify: Some(verify), limit: WORK }
+    }
+
+    /// Changes of many callers, whose outcome is found out one by one.
+    pub fn together(data: D, job: Job<D, T>) -> Self {
+        Self { data, job, verify: None, limit: WORK }
+    }
+}
+
 /// Why a try ended without a value.
-enum End {
+#[derive(Debug)]
+pub(crate) enum End {
     Refused(Error),
     /// Nothing was changed.
     Again,
@@ -94,7 +109,13 @@ impl Mysql {
         };
         let connections = Connections::new(&url, options.connections)?;
         connections.lease().await.map_err(Fault::refusal)?.give_back();
-        Ok(Self { url: url.into(), connections, runtime: Handle::current() })
+        let (url, runtime) = (url.into(), Handle::current());
+        Ok(Self { url, connections, runtime, batches: Arc::default() })
+    }
+
+    /// The runtime that outlives all requests.
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.runtime
     }
 
     /// Runs statements that only read, each on what is committed when it begins.
@@ -139,7 +160,7 @@ impl Mysql {
         D: Send + Sync + 'static,
         T: Send + 'static,
     {
-        self.change(Change { data, job, verify: Some(verify), limit: WORK }).await
+        self.change(Change::verified(data, job, verify)).await
     }
 
     async fn change<D, T>(&self, change: Change<D, T>) -> Result<T>
@@ -148,7 +169,8 @@ impl Mysql {
         T: Send + 'static,
     {
         let store = self.clone();
-        self.spawn(async move { store.change_patiently(&change).await }).await
+        self.spawn(async move { store.change_patiently(&change, Instant::now(), false).await })
+            .await
     }
 
     /// Runs work in a task of its own: a caller that is dropped leaves the work alone.
@@ -162,7 +184,7 @@ impl Mysql {
         })
     }
 
-    async fn read_patiently<D, T>(&self, data: &D, job: Job<D, T>) -> Result<T> {
+    pub(crate) async fn read_patiently<D, T>(&self, data: &D, job: Job<D, T>) -> Result<T> {
         let start = Instant::now();
         for again in 0..TRIES {
             pause(again).await;
@@ -178,10 +200,20 @@ impl Mysql {
 
     /// Once lost, a COMMIT may still come through later: the change is then tried again, which
     /// waits for the locks of the try before, and what refuses it may be that try's own effect.
-    async fn change_patiently<D, T>(&self, change: &Change<D, T>) -> Result<T> {
-        let start = Instant::now();
-        let mut in_doubt = false;
+    /// `start` is when the first try began, and `in_doubt` says that its COMMIT was lost.
+    pub(crate) async fn change_patiently<D, T>(
+        &self,
+        change: &Change<D, T>,
+        start: Instant,
+        mut in_doubt: bool,
+    ) -> Result<T> {
+        if in_doubt && let Some(value) = self.outcome(change).await? {
+            return Ok(value);
+        }
         for again in 0..TRIES {
+            if start.elapsed() > PATIENCE {
+                break;
+            }
             pause(again).await;
             match self.attempt(change).await {
                 Ok(value) => return Ok(value),
@@ -194,9 +226,6 @@ impl Mysql {
                         return Ok(value);
                     }
                 }
-            }
-            if start.elapsed() > PATIENCE {
-                break;
             }
         }
         Err(unavailable())
@@ -219,7 +248,7 @@ impl Mysql {
     }
 
     /// One try of a change. What is lost before the COMMIT is undone by the server.
-    async fn attempt<D, T>(&self, change: &Change<D, T>) -> Result<T, End> {
+    pub(crate) async fn attempt<D, T>(&self, change: &Change<D, T>) -> Result<T, End> {
         let mut lease = self.connections.lease().await?;
         let tx = lease.conn()?;
         self.command(tx, "START TRANSACTION").await?;

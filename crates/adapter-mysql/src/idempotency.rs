@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -5,13 +6,15 @@ use concert_domain::error::ErrorKind;
 use concert_domain::idempotency::{KEY_LIFETIME_HOURS, StoredAnswer};
 use concert_domain::{Applied, Error, IdempotencyClaim, IdempotencyStore, Result, UserId};
 use diesel::QueryableByName;
-use diesel::sql_types::{Binary, Text};
+use diesel::sql_types::{BigInt, Binary, Text};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::Mysql;
+use crate::batch::put;
 use crate::error::Run;
-use crate::sql::{Tx, sql};
+use crate::group::all;
+use crate::sql::{Number, Tx, sql};
 
 const LIFETIME: Duration = Duration::from_secs(KEY_LIFETIME_HOURS * 3_600);
 
@@ -26,7 +29,7 @@ struct AnswerRow {
 #[async_trait]
 impl IdempotencyStore for Mysql {
     async fn find(&self, claim: &IdempotencyClaim) -> Result<Option<StoredAnswer>> {
-        self.read(claim.clone(), |tx, claim| Box::pin(stored(tx, claim))).await
+        self.batches.answers.submit(self, claim.clone()).await
     }
 
     async fn purge(&self, limit: u32) -> Result<u32> {
@@ -54,6 +57,99 @@ pub(crate) async fn stored(tx: &mut Tx, claim: &IdempotencyClaim) -> Run<Option<
     .row(tx)
     .await?;
     Ok(row.map(|row| StoredAnswer { fingerprint: row.fingerprint, answer: row.answer }))
+}
+
+#[derive(QueryableByName)]
+struct NumberedAnswerRow {
+    #[diesel(sql_type = BigInt)]
+    place: i64,
+    #[diesel(embed)]
+    row: AnswerRow,
+}
+
+/// The same for many claims, with one answer for each.
+pub(crate) async fn stored_all(
+    tx: &mut Tx,
+    claims: &[IdempotencyClaim],
+) -> Run<Vec<Result<Option<StoredAnswer>>>> {
+    let rows: Vec<NumberedAnswerRow> = sql("SELECT t.place, k.fingerprint, k.answer
+         FROM JSON_TABLE(?, '$[*]' COLUMNS (place FOR ORDINALITY, user_id BIGINT PATH '$[0]',
+             route VARCHAR(100) COLLATE utf8mb4_0900_bin PATH '$[1]',
+             name VARCHAR(255) COLLATE utf8mb4_0900_bin PATH '$[2]')) t
+         STRAIGHT_JOIN idempotency_keys k
+             ON k.user_id = t.user_id AND k.route = t.route AND k.idempotency_key = t.name
+         WHERE k.created_at > {now} - ?")
+    .json(&claims.iter().map(name_of).collect::<Vec<_>>())?
+    .millis(LIFETIME)
+    .rows(tx)
+    .await?;
+    let mut answers: Vec<_> = claims.iter().map(|_| Ok(None)).collect();
+    for NumberedAnswerRow { place, row } in rows {
+        let answer = StoredAnswer { fingerprint: row.fingerprint, answer: row.answer };
+        put(&mut answers, place, Ok(Some(answer)));
+    }
+    Ok(answers)
+}
+
+/// What tells a claim from others.
+pub(crate) type Name<'a> = (i64, &'a str, &'a str);
+
+/// What tells the claim from others.
+pub(crate) fn name_of(claim: &IdempotencyClaim) -> Name<'_> {
+    (claim.user.get(), claim.route, claim.key.as_str())
+}
+
+/// Which of these claims have a row, ended or not.
+pub(crate) async fn in_use<'a>(
+    tx: &mut Tx,
+    claims: impl Iterator<Item = &'a IdempotencyClaim>,
+) -> Run<HashSet<Name<'a>>> {
+    let names: Vec<_> = claims.map(name_of).collect();
+    if names.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let rows: Vec<Number> = sql("SELECT t.place AS n
+         FROM JSON_TABLE(?, '$[*]' COLUMNS (place FOR ORDINALITY, user_id BIGINT PATH '$[0]',
+             route VARCHAR(100) COLLATE utf8mb4_0900_bin PATH '$[1]',
+             name VARCHAR(255) COLLATE utf8mb4_0900_bin PATH '$[2]')) t
+         STRAIGHT_JOIN idempotency_keys k
+             ON k.user_id = t.user_id AND k.route = t.route AND k.idempotency_key = t.name")
+    .json(&names)?
+    .rows(tx)
+    .await?;
+    let name = |row: &Number| names.get(usize::try_from(row.n - 1).ok()?).copied();
+    Ok(rows.iter().filter_map(name).collect())
+}
+
+/// Keeps the answers of many changes, in the transaction of the changes. None of the claims may
+/// have a row.
+pub(crate) async fn keep_all<'a, T: Serialize + 'a>(
+    tx: &mut Tx,
+    kept: impl Iterator<Item = (Option<&'a IdempotencyClaim>, &'a T)>,
+) -> Run<()> {
+    let mut rows = Vec::new();
+    for (claim, value) in kept {
+        let Some(claim) = claim else { continue };
+        let ((user, route, key), answer) = (name_of(claim), StoredAnswer::new(claim, value)?);
+        rows.push((user, route, key, hex(&answer.fingerprint), answer.answer));
+    }
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let kept = sql("INSERT INTO idempotency_keys
+             (user_id, route, idempotency_key, fingerprint, answer, created_at)
+         SELECT t.user_id, t.route, t.name, UNHEX(t.fingerprint), t.answer, {now}
+         FROM JSON_TABLE(?, '$[*]' COLUMNS (user_id BIGINT PATH '$[0]',
+             route VARCHAR(100) PATH '$[1]', name VARCHAR(255) PATH '$[2]',
+             fingerprint VARCHAR(128) PATH '$[3]', answer MEDIUMTEXT PATH '$[4]')) t")
+    .json(&rows)?
+    .run(tx)
+    .await?;
+    all(kept, rows.len(), "kept answers")
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Runs a change that keeps its answer under a claim. It is not preceded by a look-up: whatever

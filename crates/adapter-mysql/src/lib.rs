@@ -4,12 +4,16 @@
 //! who goes away never leaves a connection in the middle of a query. What decides is a conditional
 //! update and the server's clock. Queue, lock, cache and event log are not kept here.
 
+mod batch;
+mod batches;
 mod concert;
 mod concert_admin;
 mod consumer;
 mod db;
 mod error;
+mod group;
 mod health;
+mod hold;
 mod id;
 mod idempotency;
 mod lease;
@@ -19,12 +23,16 @@ mod payment;
 mod point;
 mod reservation;
 mod seed;
+mod settle;
 mod sql;
 mod user;
 
 #[cfg(test)]
 #[path = "../tests/common/mod.rs"]
 mod common;
+#[cfg(test)]
+#[path = "../tests/common/proxy.rs"]
+mod proxy;
 #[cfg(test)]
 mod tests;
 

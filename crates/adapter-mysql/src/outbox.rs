@@ -8,6 +8,7 @@ use diesel::sql_types::{BigInt, Binary, Nullable, Text};
 
 use crate::Mysql;
 use crate::error::{Run, typed};
+use crate::group::all;
 use crate::sql::{Number, Tx, sql};
 
 #[async_trait]
@@ -57,6 +58,30 @@ impl Outbox for Mysql {
 /// Records a fact in the transaction of the change that made it.
 pub(crate) async fn record(tx: &mut Tx, topic: &str, event: &Event) -> Run<()> {
     put(tx, &event.id, topic, &event.to_record()?).await
+}
+
+/// The same for many facts of one topic.
+pub(crate) async fn record_all<'a>(
+    tx: &mut Tx,
+    topic: &str,
+    events: impl Iterator<Item = &'a Event>,
+) -> Run<()> {
+    let mut rows = Vec::new();
+    for event in events {
+        let Record { key, value, headers } = event.to_record()?;
+        let value = String::from_utf8(value).map_err(|e| Error::bug(e.to_string()))?;
+        rows.push((&event.id, key, value, headers.to_text()));
+    }
+    let recorded = sql("INSERT INTO outbox (name, topic, record_key, value, headers, created_at)
+         SELECT t.name, ?, t.record_key, t.value, t.headers, {now}
+         FROM JSON_TABLE(?, '$[*]' COLUMNS (name VARCHAR(255) PATH '$[0]',
+             record_key VARCHAR(700) PATH '$[1]', value MEDIUMTEXT PATH '$[2]',
+             headers TEXT PATH '$[3]')) t")
+    .text(topic)
+    .json(&rows)?
+    .run(tx)
+    .await?;
+    all(recorded, rows.len(), "event rows")
 }
 
 /// Puts a record on its way to the log. The name says what it is for; a second row of one name is

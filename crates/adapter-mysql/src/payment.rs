@@ -4,7 +4,6 @@ use concert_domain::payment::{
     Payment, PaymentStatus, PaymentStore, Refund, RefundCase, Settlement,
 };
 use concert_domain::point::EntryKind;
-use concert_domain::reservation::{Reservation, ReservationStatus};
 use concert_domain::{
     Applied, Cursor, Error, IdempotencyClaim, Page, PageRequest, PaymentId, Result, Seen,
     Timestamp, TransactionId, UserId,
@@ -22,13 +21,8 @@ use crate::{outbox, reservation};
 #[async_trait]
 impl PaymentStore for Mysql {
     async fn settle(&self, settlement: Settlement) -> Result<Applied<Payment>> {
-        let claim = settlement.claim.clone();
-        let settled = self.write_verified(
-            settlement,
-            |tx, settlement| Box::pin(settle(tx, settlement)),
-            |tx, s| Box::pin(posted_before(tx, s.transaction_id, &s.payment)),
-        );
-        once(self, claim, settled).await
+        once(self, settlement.claim.clone(), self.batches.settlements.submit(self, settlement))
+            .await
     }
 
     async fn refund(&self, refund: Refund) -> Result<Applied<Payment>> {
@@ -91,67 +85,17 @@ impl Row {
 }
 
 /// The payment as it was to be written, if the ledger line of that change is there.
-async fn posted_before(tx: &mut Tx, id: TransactionId, payment: &Payment) -> Run<Option<Payment>> {
+pub(crate) async fn posted_before(
+    tx: &mut Tx,
+    id: TransactionId,
+    payment: &Payment,
+) -> Run<Option<Payment>> {
     let posted = sql("SELECT COUNT(*) AS n FROM point_ledger WHERE id = ?").int(id);
     Ok((posted.count(tx).await? == 1).then(|| payment.clone()))
 }
 
-async fn settle(tx: &mut Tx, settlement: &Settlement) -> Run<Payment> {
-    let Settlement { payment, reservation, transaction_id, event, claim } = settlement;
-    confirm(tx, reservation).await?;
-    post(tx, &entry(EntryKind::Use, *transaction_id, payment)).await?;
-    insert(tx, payment).await?;
-    finish(tx, payment, event, claim.as_ref()).await
-}
-
-fn entry(kind: EntryKind, id: TransactionId, payment: &Payment) -> Entry {
+pub(crate) fn entry(kind: EntryKind, id: TransactionId, payment: &Payment) -> Entry {
     Entry { id, user: payment.user_id, kind, amount: payment.amount, payment: Some(payment.id) }
-}
-
-/// The seat and its reservation, each by one conditional update.
-async fn confirm(tx: &mut Tx, reservation: &Reservation) -> Run<()> {
-    let sold = sql("UPDATE seats SET status = 'RESERVED', held_until = NULL
-         WHERE id = ? AND reservation_id = ? AND status = 'TEMP_RESERVED'")
-    .int(reservation.seat_id)
-    .int(reservation.id)
-    .run(tx)
-    .await?;
-    let confirmed = sql("UPDATE reservations SET status = 'CONFIRMED'
-         WHERE id = ? AND user_id = ? AND seat_id = ? AND status = 'PENDING'
-           AND expires_at > {now}")
-    .int(reservation.id)
-    .int(reservation.user_id)
-    .int(reservation.seat_id)
-    .run(tx)
-    .await?;
-    match (sold, confirmed) {
-        (1, 1) => Ok(()),
-        (_, 0) => Err(why_not_payable(tx, reservation).await?.into()),
-        _ => Err(Error::bug("the seat of a pending reservation is not held by it").into()),
-    }
-}
-
-async fn why_not_payable(tx: &mut Tx, reservation: &Reservation) -> Run<Error> {
-    let now = reservation::find(tx, reservation.id).await?;
-    Ok(match now.map(|seen| seen.value.status) {
-        Some(ReservationStatus::Expired) => Error::ReservationExpired,
-        Some(_) => Error::ReservationNotPending,
-        None => Error::ReservationNotFound,
-    })
-}
-
-async fn insert(tx: &mut Tx, payment: &Payment) -> Run<()> {
-    let inserted =
-        sql("INSERT INTO payments (id, reservation_id, user_id, amount, status, paid_at)
-         VALUES (?, ?, ?, ?, 'COMPLETED', ?)")
-        .int(payment.id)
-        .int(payment.reservation_id)
-        .int(payment.user_id)
-        .int(payment.amount)
-        .time(payment.paid_at)
-        .insert(tx)
-        .await?;
-    one(usize::from(inserted), "a pending reservation has a payment")
 }
 
 async fn apply_refund(tx: &mut Tx, refund: &Refund) -> Run<Payment> {
@@ -184,7 +128,7 @@ async fn apply_refund(tx: &mut Tx, refund: &Refund) -> Run<Payment> {
 }
 
 /// What ends every change of money: the event row and the kept answer.
-async fn finish(
+pub(crate) async fn finish(
     tx: &mut Tx,
     payment: &Payment,
     event: &Event,
@@ -197,7 +141,7 @@ async fn finish(
 
 /// A guard that holds whenever the guards before it did; if not, the books are wrong and nothing
 /// is written.
-fn one(affected: usize, otherwise: &str) -> Run<()> {
+pub(crate) fn one(affected: usize, otherwise: &str) -> Run<()> {
     if affected == 1 { Ok(()) } else { Err(Error::bug(otherwise).into()) }
 }
 

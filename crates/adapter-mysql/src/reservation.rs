@@ -2,15 +2,15 @@ use async_trait::async_trait;
 use concert_domain::concert::SeatLocation;
 use concert_domain::reservation::{Hold, Reservation, ReservationStatus, ReservationStore, Swept};
 use concert_domain::{
-    Applied, Cursor, Error, Page, PageRequest, ReservationId, Result, SeatId, Seen, Timestamp,
-    UserId,
+    Applied, Cursor, Error, Page, PageRequest, ReservationId, Result, Seen, Timestamp, UserId,
 };
 use diesel::QueryableByName;
 use diesel::sql_types::{BigInt, Text};
 
 use crate::Mysql;
-use crate::error::{Fault, Run, typed, unknown_word};
-use crate::idempotency::{keep, once};
+use crate::batch::put;
+use crate::error::{Run, typed, unknown_word};
+use crate::idempotency::once;
 use crate::sql::{Tx, sql};
 
 // Whoever changes a reservation has changed or locked its seat before: seats are where they meet,
@@ -18,11 +18,11 @@ use crate::sql::{Tx, sql};
 #[async_trait]
 impl ReservationStore for Mysql {
     async fn hold(&self, hold: Hold) -> Result<Applied<Reservation>> {
-        once(self, hold.claim.clone(), self.take_seat(hold)).await
+        once(self, hold.claim.clone(), self.batches.holds.submit(self, hold)).await
     }
 
     async fn find(&self, id: ReservationId) -> Result<Option<Seen<Reservation>>> {
-        self.read(id, |tx, id| Box::pin(find(tx, *id))).await
+        self.batches.reservations.submit(self, id).await
     }
 
     async fn list(&self, user: UserId, page: PageRequest) -> Result<Page<Reservation>> {
@@ -57,19 +57,6 @@ impl ReservationStore for Mysql {
 }
 
 impl Mysql {
-    /// A look first: of a crowd around one seat almost all are refused by it, in one round trip
-    /// and without a lock. The conditional update decides.
-    async fn take_seat(&self, hold: Hold) -> Result<Reservation> {
-        let id = hold.reservation.seat_id;
-        let chance = self.read(id, |tx, id| Box::pin(chance(tx, *id))).await?;
-        self.write_verified(
-            (hold, chance),
-            |tx, (hold, chance)| Box::pin(apply_hold(tx, hold, *chance)),
-            |tx, (hold, _)| Box::pin(held_before(tx, &hold.reservation)),
-        )
-        .await
-    }
-
     async fn expire(&self, due: Vec<Reservation>) -> Result<Vec<SeatLocation>> {
         self.write(due, |tx, due| Box::pin(expire(tx, due))).await
     }
@@ -146,116 +133,39 @@ impl Row {
     }
 }
 
-/// How a seat can be had.
-#[derive(Clone, Copy)]
-enum Chance {
-    Free,
-    /// From a hold that has ended and that nobody has tidied.
-    Ended,
-}
-
-async fn chance(tx: &mut Tx, seat: SeatId) -> Run<Chance> {
-    let state = sql("SELECT CASE WHEN status = 'AVAILABLE' THEN 1
-             WHEN status = 'TEMP_RESERVED' AND held_until <= {now} THEN 2 ELSE 3 END AS n
-         FROM seats WHERE id = ?")
-    .int(seat)
-    .count(tx)
-    .await?;
-    match state {
-        0 => Err(Error::SeatNotFound.into()),
-        1 => Ok(Chance::Free),
-        2 => Ok(Chance::Ended),
-        _ => Err(Error::SeatNotAvailable.into()),
-    }
-}
-
-/// The seat decides: one conditional update, and its affected rows are the verdict.
-async fn apply_hold(tx: &mut Tx, hold: &Hold, chance: Chance) -> Run<Reservation> {
-    let reservation = &hold.reservation;
-    let take = match chance {
-        Chance::Free => {
-            "UPDATE seats SET status = 'TEMP_RESERVED', reservation_id = ?, held_until = ?
-             WHERE id = ? AND schedule_id = ? AND status = 'AVAILABLE'"
-        }
-        // The second of two callers finds a hold that has not ended, and matches nothing.
-        Chance::Ended => {
-            "UPDATE seats SET status = 'TEMP_RESERVED', reservation_id = ?, held_until = ?
-             WHERE id = ? AND schedule_id = ? AND (status = 'AVAILABLE'
-                 OR (status = 'TEMP_RESERVED' AND held_until <= {now}))"
-        }
-    };
-    let taken = sql(take)
-        .int(reservation.id)
-        .time(reservation.expires_at)
-        .int(reservation.seat_id)
-        .int(reservation.schedule_id)
-        .run(tx)
-        .await?;
-    if taken == 0 {
-        return Err(why_not_taken(tx, reservation.seat_id).await?.into());
-    }
-    if matches!(chance, Chance::Ended) {
-        expire_ended_hold_of(tx, reservation.seat_id).await?;
-    }
-    insert(tx, reservation).await?;
-    keep(tx, hold.claim.as_ref(), reservation).await?;
-    Ok(reservation.clone())
-}
-
-async fn why_not_taken(tx: &mut Tx, seat: SeatId) -> Run<Error> {
-    let found = sql("SELECT COUNT(*) AS n FROM seats WHERE id = ?").int(seat).count(tx).await?;
-    Ok(if found == 0 { Error::SeatNotFound } else { Error::SeatNotAvailable })
-}
-
-/// The hold whose seat is being taken over has ended; the sweeper was not needed for that.
-async fn expire_ended_hold_of(tx: &mut Tx, seat: SeatId) -> Run<()> {
-    sql("UPDATE reservations SET status = 'EXPIRED'
-         WHERE live_seat_id = ? AND status = 'PENDING' AND expires_at <= {now}")
-    .int(seat)
-    .run(tx)
-    .await?;
-    Ok(())
-}
-
-async fn insert(tx: &mut Tx, reservation: &Reservation) -> Run<()> {
-    let inserted = sql(
-        "INSERT INTO reservations (id, user_id, concert_id, schedule_id, seat_id, price, status,
-                                   created_at, expires_at)
-         VALUES (?, ?, ?, ?, ?, ?, 'PENDING', ?, ?)",
-    )
-    .int(reservation.id)
-    .int(reservation.user_id)
-    .int(reservation.concert_id)
-    .int(reservation.schedule_id)
-    .int(reservation.seat_id)
-    .int(reservation.price)
-    .time(reservation.created_at)
-    .time(reservation.expires_at)
-    .run(tx)
-    .await;
-    match inserted {
-        Err(Fault::Duplicate(key)) if key.ends_with("uq_reservations_live_seat") => {
-            // The net below the conditional update: a second live owner was about to be written.
-            metrics::counter!("concert_double_sales_prevented_total").increment(1);
-            tracing::error!(seat = %reservation.seat_id, "the unique key of a seat's owner fired");
-            Err(Error::bug("a seat was free while a reservation owned it").into())
-        }
-        other => other.map(drop),
-    }
-}
-
-/// The reservation, if the hold that wrote it was committed.
-async fn held_before(tx: &mut Tx, reservation: &Reservation) -> Run<Option<Reservation>> {
-    let held = sql("SELECT COUNT(*) AS n FROM reservations WHERE id = ?").int(reservation.id);
-    Ok((held.count(tx).await? == 1).then(|| reservation.clone()))
-}
-
 /// One reservation as it reads now.
 pub(crate) async fn find(tx: &mut Tx, id: ReservationId) -> Run<Option<Seen<Reservation>>> {
     let row: Option<Row> =
         sql("SELECT r.*, {now} AS now FROM reservations r WHERE id = ?").int(id).row(tx).await?;
     let Some(row) = row else { return Ok(None) };
     Ok(Some(Seen { now: row.now(), value: row.reservation()? }))
+}
+
+#[derive(QueryableByName)]
+struct NumberedRow {
+    #[diesel(sql_type = BigInt)]
+    place: i64,
+    #[diesel(embed)]
+    row: Row,
+}
+
+/// The same for many, with one answer for each.
+pub(crate) async fn find_all(
+    tx: &mut Tx,
+    ids: &[ReservationId],
+) -> Run<Vec<Result<Option<Seen<Reservation>>>>> {
+    let rows: Vec<NumberedRow> = sql("SELECT t.place, r.*, {now} AS now
+         FROM JSON_TABLE(?, '$[*]' COLUMNS (place FOR ORDINALITY, id BIGINT PATH '$')) t
+         STRAIGHT_JOIN reservations r ON r.id = t.id")
+    .json(ids)?
+    .rows(tx)
+    .await?;
+    let mut found: Vec<_> = ids.iter().map(|_| Ok(None)).collect();
+    for NumberedRow { place, row } in rows {
+        let now = row.now();
+        put(&mut found, place, row.reservation().map(|value| Some(Seen { now, value })));
+    }
+    Ok(found)
 }
 
 async fn list(tx: &mut Tx, user: UserId, page: PageRequest) -> Run<Page<Reservation>> {

@@ -205,19 +205,25 @@ struct OfferRow {
     schedule: ScheduleRow,
     #[diesel(sql_type = Nullable<BigInt>)]
     price: Option<i64>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    taken_until: Option<i64>,
 }
 
+/// A sold seat is taken for ever.
 fn offer(tx: &mut Tx<'_>, schedule: ScheduleId, seat: SeatId) -> Result<Option<Seen<SeatOffer>>> {
     let row: Option<OfferRow> =
-        sql("SELECT s.id, s.concert_id, s.starts_at, s.reservation_opens_at, s.version, t.price
+        sql("SELECT s.id, s.concert_id, s.starts_at, s.reservation_opens_at, s.version, t.price,
+             CASE WHEN t.status = 'RESERVED' THEN ? ELSE t.held_until END AS taken_until
          FROM schedules s LEFT JOIN seats t ON t.id = ? AND t.schedule_id = s.id
          WHERE s.id = ?")
+        .time(Timestamp::MAX)
         .int(seat)
         .int(schedule)
         .row(tx.conn)?;
     let Some(row) = row else { return Ok(None) };
     let price = row.price.map(|price| typed("seats.price", price)).transpose()?;
-    let offer = SeatOffer { schedule: row.schedule.schedule()?, price };
+    let taken_until = row.taken_until.map(Timestamp::from_millis).filter(|end| *end > tx.now);
+    let offer = SeatOffer { schedule: row.schedule.schedule()?, price, taken_until };
     Ok(Some(Seen { now: tx.now, value: offer }))
 }
 

@@ -20,6 +20,7 @@ macro_rules! concert_contract {
             seats_come_by_number,
             what_does_not_exist_reads_as_such,
             an_offer_tells_the_price_of_the_schedules_own_seats_only,
+            an_offer_tells_until_when_its_seat_is_taken,
             a_list_says_for_how_long_it_is_true,
             every_edit_adds_one_to_the_version,
             concurrent_edits_are_all_counted,
@@ -100,6 +101,23 @@ pub async fn an_offer_tells_the_price_of_the_schedules_own_seats_only<H: Harness
     assert_eq!((own.schedule.id, own.price), (one.schedule, Some(PRICE)));
     let foreign = concerts.offer(one.schedule, other.seats[0]).await.unwrap().unwrap().value;
     assert_eq!(foreign.price, None);
+}
+
+pub async fn an_offer_tells_until_when_its_seat_is_taken<H: Harness>() {
+    let world = World::<H>::start().await;
+    let show = world.show(3).await;
+    let concerts = world.ports().concerts;
+    let taken = async |seat: usize| {
+        let offer = concerts.offer(show.schedule, show.seats[seat]).await.unwrap().unwrap();
+        offer.value.taken_until
+    };
+    assert_eq!((taken(0).await, taken(1).await), (None, None));
+    let hold = world.held(&show, 0, world.id(), LONG).await;
+    world.paid(&show, 1).await;
+    assert_eq!((taken(0).await, taken(1).await), (Some(hold.expires_at), Some(Timestamp::MAX)));
+    world.held(&show, 2, world.id(), SHORT).await;
+    world.pass(SHORT).await;
+    assert_eq!(taken(2).await, None, "swept or not");
 }
 
 pub async fn a_list_says_for_how_long_it_is_true<H: Harness>() {

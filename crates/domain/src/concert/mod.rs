@@ -117,6 +117,9 @@ pub struct SeatOffer {
     pub schedule: Schedule,
     /// The price of the seat; absent if the schedule has no such seat.
     pub price: Option<Won>,
+    /// Until when the seat cannot be held: the end of the hold that it is under, or
+    /// [`Timestamp::MAX`] when it is sold; absent if it can be held now.
+    pub taken_until: Option<Timestamp>,
 }
 
 /// A line of the ranking.

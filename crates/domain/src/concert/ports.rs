@@ -22,7 +22,8 @@ pub trait ConcertReader: Send + Sync {
     /// The seats of a schedule by number, at most [`MAX_SEATS`]; `None` for an unknown schedule.
     async fn seats(&self, schedule: ScheduleId) -> Result<Option<Perishable<SeatMap>>>;
 
-    /// The schedule and the price of one of its seats; `None` for an unknown schedule.
+    /// The schedule, and the price of one of its seats and whether it can be held; `None` for an
+    /// unknown schedule.
     async fn offer(&self, schedule: ScheduleId, seat: SeatId) -> Result<Option<Seen<SeatOffer>>>;
 
     /// Concerts by how fast they sold out (fastest first), then those not sold out by sales

@@ -70,6 +70,9 @@ impl ReservationService {
         if offer.now < opens_at {
             return Err(Error::ReservationNotOpen { opens_at });
         }
+        if offer.value.taken_until.is_some() {
+            return Err(Error::SeatNotAvailable);
+        }
         let reservation = Reservation {
             id: self.ids.next(IdKind::Reservation).await?,
             user_id: request.user,
