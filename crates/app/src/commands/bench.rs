@@ -2,6 +2,7 @@
 
 mod http;
 mod queue;
+pub mod report;
 mod table;
 
 use anyhow::Result;
@@ -15,6 +16,7 @@ Examples:
   concert bench http --seconds 10 --clients 64
   concert bench http --url http://127.0.0.1:8080       against a service that runs already
   concert bench queue --waiting 1000000 --json
+  concert bench report                                 docs/BENCHMARKS.md from the figures kept
 
 Use a release build. Everything is made in a temporary folder that is removed afterwards, except
 that `bench http` makes a concert with its buyers in the service that --url names, or in the
@@ -30,6 +32,8 @@ enum What {
     Http(http::Args),
     /// Poll, join and admission in long queues, without HTTP.
     Queue(queue::Args),
+    /// Make the page and its plots from the figures that the parts have written.
+    Report(report::Args),
 }
 
 /// Runs the command.
@@ -37,6 +41,7 @@ pub async fn run(args: Args) -> Result<()> {
     match args.what {
         Some(What::Http(args)) => http::run(args).await,
         Some(What::Queue(args)) => queue::run(args).await,
+        Some(What::Report(args)) => report::run(&args),
         None => {
             http::run(http::Args::default()).await?;
             queue::run(queue::Args::default()).await
