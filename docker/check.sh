@@ -18,4 +18,25 @@ same Rust "$(sed -nE 's/^channel = "(.*)"/\1/p' rust-toolchain.toml)" \
 same MySQL "$(tested mysql)" "$(image mysql)"
 same Redis "$(tested redis)" "$(image redis)"
 same Kafka "$(tested kafka)" "$(image apache/kafka)"
+
+# What no test runs on is at least one version, not whatever is there.
+for name in prom/prometheus grafana/grafana nginx; do
+    [[ "$(image "$name")" =~ ^v?[0-9]+\.[0-9]+ ]] || {
+        echo "docker/check.sh: FAILED: $name has no fixed version" >&2
+        exit 1
+    }
+done
+
+# Every alert has its section, and every section its alert.
+alerts=$(sed -nE 's/^ +- alert: (.+)/\1/p' docker/prometheus/rules.yml | sort)
+sections=$(sed -n '/^## Alerts$/,/^## /{s/^### //p}' docs/OPERATIONS.md | sort)
+if [ "$alerts" != "$sections" ]; then
+    diff <(echo "$alerts") <(echo "$sections") >&2 || true
+    echo "docker/check.sh: FAILED: alerts (<) and their sections in docs/OPERATIONS.md (>) differ" >&2
+    exit 1
+fi
+if command -v promtool >/dev/null; then
+    promtool check rules docker/prometheus/rules.yml >&2
+    (cd docker/prometheus && promtool test rules rules.test.yml >&2)
+fi
 echo "docker/check.sh: the containers have the versions that the tests use"

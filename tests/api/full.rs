@@ -12,6 +12,7 @@ mod journey;
 mod payment;
 mod point;
 mod queue;
+mod request_id;
 mod reservation;
 mod user;
 mod wire;

@@ -17,6 +17,8 @@ pub struct Client {
 impl Client {
     /// A client of the service at `origin`, such as `http://127.0.0.1:8080`.
     pub fn of(origin: impl Into<String>) -> Self {
+        // The client wants to know what it would speak TLS with; another choice before is as good.
+        rustls::crypto::ring::default_provider().install_default().ok();
         let http = reqwest::Client::builder()
             .timeout(std::time::Duration::from_secs(30))
             .build()

@@ -1,5 +1,6 @@
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -56,6 +57,7 @@ pub async fn concert(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
 /// A `concert serve` in a process of its own, killed when dropped.
 pub struct Service {
     child: Child,
+    log: Log,
     /// A client of it.
     pub client: Client,
 }
@@ -75,8 +77,15 @@ impl Service {
         command.stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary starts");
         let log = child.stderr.take().expect("its log is piped");
-        let found = tokio::time::timeout(PATIENCE, address(log)).await;
-        Self { child, client: Client::of(found.expect("the service listens in time")) }
+        let lines = Log::default();
+        let found = tokio::time::timeout(PATIENCE, address(log, lines.clone())).await;
+        let client = Client::of(found.expect("the service listens in time"));
+        Self { child, log: lines, client }
+    }
+
+    /// What it has written to its log so far.
+    pub fn log(&self) -> Log {
+        self.log.clone()
     }
 
     /// Ends it as a power cut does.
@@ -94,19 +103,38 @@ impl Service {
     }
 }
 
-/// Reads the log up to the line with the bound address; the rest is read and dropped, so that the
-/// service never waits for its log to be read.
-async fn address(log: tokio::process::ChildStderr) -> String {
+/// The lines of a log, which grow while the service runs.
+#[derive(Clone, Default)]
+pub struct Log(Arc<Mutex<Vec<String>>>);
+
+impl Log {
+    /// The lines so far.
+    pub fn lines(&self) -> Vec<String> {
+        self.0.lock().expect("nobody panics in here").clone()
+    }
+
+    fn push(&self, line: String) {
+        self.0.lock().expect("nobody panics in here").push(line);
+    }
+}
+
+/// Reads the log up to the line with the bound address; the rest is read in the background, so that
+/// the service never waits for its log to be read.
+async fn address(log: tokio::process::ChildStderr, seen: Log) -> String {
     let mut lines = BufReader::new(log).lines();
-    let mut seen = Vec::new();
     while let Some(line) = lines.next_line().await.expect("the log is text") {
-        if let Some(origin) = origin(&line) {
-            tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        let origin = origin(&line);
+        seen.push(line);
+        if let Some(origin) = origin {
+            tokio::spawn(async move {
+                while let Ok(Some(line)) = lines.next_line().await {
+                    seen.push(line);
+                }
+            });
             return origin;
         }
-        seen.push(line);
     }
-    panic!("the service ended before it listened:\n{}", seen.join("\n"));
+    panic!("the service ended before it listened:\n{}", seen.lines().join("\n"));
 }
 
 fn origin(line: &str) -> Option<String> {

@@ -8,6 +8,7 @@ use diesel_async::SimpleAsyncConnection;
 use futures::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::time::{sleep, timeout};
+use tracing::Instrument;
 
 use crate::batches::Batches;
 use crate::error::{Fault, Run, fault, unavailable};
@@ -178,7 +179,7 @@ impl Mysql {
         &self,
         work: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
-        self.runtime.spawn(work).await.unwrap_or_else(|error| {
+        self.runtime.spawn(work.in_current_span()).await.unwrap_or_else(|error| {
             tracing::error!(%error, "a unit of work on the database failed");
             Err(Error::bug("a unit of work on the database failed"))
         })

@@ -1,6 +1,6 @@
 //! Connections on loan.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use concert_domain::{Error, Result};
 use deadpool::Runtime;
@@ -48,9 +48,15 @@ impl Connections {
 
     /// Borrows a connection.
     pub(crate) async fn lease(&self) -> Run<Lease> {
+        let asked = Instant::now();
         match self.0.get().await {
-            Ok(object) => Ok(Lease(Some(object))),
+            Ok(object) => {
+                metrics::histogram!("concert_db_connection_wait_seconds").record(asked.elapsed());
+                metrics::gauge!("concert_db_connections_in_use").increment(1.0);
+                Ok(Lease(Some(object)))
+            }
             Err(error) => {
+                metrics::counter!("concert_db_connection_timeouts_total").increment(1);
                 tracing::warn!(%error, "no connection to the database");
                 Err(unavailable().into())
             }
@@ -85,6 +91,7 @@ impl Lease {
 
     /// Says that every statement ran to its end and no transaction is open.
     pub(crate) fn give_back(mut self) {
+        metrics::gauge!("concert_db_connections_in_use").decrement(1.0);
         drop(self.0.take());
     }
 }
@@ -92,6 +99,7 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         if let Some(object) = self.0.take() {
+            metrics::gauge!("concert_db_connections_in_use").decrement(1.0);
             drop(Object::take(object));
         }
     }

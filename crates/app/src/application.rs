@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
 use crate::state::{AppState, Readiness};
+use crate::waits::Waits;
 use crate::{demo, routes, telemetry, workers};
 
 /// How long a connection may stand idle between two requests.
@@ -58,6 +59,7 @@ impl Application {
             ports: ports.clone(),
             auth,
             readiness: readiness.clone(),
+            waits: Waits::new(config.queue_active_ttl),
             metrics: telemetry::metrics(),
         };
         let server = if config.roles.api { Some(bind(&config, state)?) } else { None };

@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{bench, health, migrate, openapi, outbox, seed, serve};
-use crate::config::LogArgs;
+use crate::config::{LogArgs, Telemetry};
 
 /// A concert seat reservation service in one binary.
 ///
@@ -49,6 +49,14 @@ pub enum Command {
 }
 
 impl Command {
+    /// What the command tells of itself, and to whom.
+    pub fn telemetry(&self) -> Option<&Telemetry> {
+        match self {
+            Self::Serve(args) => Some(args.telemetry()),
+            _ => None,
+        }
+    }
+
     /// Runs the command to its end.
     pub async fn run(self, log: &LogArgs) -> anyhow::Result<()> {
         match self {

@@ -23,6 +23,7 @@ use concert_domain::{Clock, IdBlocks, IdempotencyStore, Ports};
 
 use crate::config::{Config, DatabaseUrl, Engines};
 use crate::gateway::SandboxGateway;
+use crate::metered::{MeteredCache, MeteredLock};
 use crate::topics::PrefixedLog;
 use open::EmbeddedFile;
 pub use random::instance_name;
@@ -146,11 +147,19 @@ struct Queues {
     seeds: Arc<dyn QueueSeeds>,
     lock: Arc<dyn Lock>,
     cache: Arc<dyn Cache>,
+    /// How metrics call what the cache is.
+    tier: &'static str,
 }
 
 impl Queues {
     fn redis(redis: Arc<Redis>) -> Self {
-        Self { store: redis.clone(), seeds: redis.clone(), lock: redis.clone(), cache: redis }
+        Self {
+            store: redis.clone(),
+            seeds: redis.clone(),
+            lock: redis.clone(),
+            cache: redis,
+            tier: "redis",
+        }
     }
 
     fn embedded(store: Arc<Sqlite>, clock: Arc<dyn Clock>) -> Self {
@@ -159,6 +168,7 @@ impl Queues {
             seeds: store,
             lock: Arc::new(MemoryLock::new(clock.clone())),
             cache: Arc::new(MemoryCache::new(clock)),
+            tier: "process",
         }
     }
 }
@@ -201,8 +211,8 @@ fn assemble<D: Database>(database: Arc<D>, rest: Rest) -> Ports {
         seeds: database,
         queue: queues.store,
         queue_seeds: queues.seeds,
-        lock: queues.lock,
-        cache: queues.cache,
+        lock: Arc::new(MeteredLock(queues.lock)),
+        cache: Arc::new(MeteredCache { tier: queues.tier, cache: queues.cache }),
         log,
         gateway: Arc::new(SandboxGateway::default()),
         tokens: Arc::new(random::OsTokens),

@@ -3,11 +3,13 @@
 mod engines;
 mod error;
 mod parse;
+mod telemetry;
 mod url;
 
 pub use engines::Engines;
 pub use error::ConfigError;
 pub use parse::{AuthMode, LogFormat, Roles};
+pub use telemetry::{Collector, Ratio, Telemetry};
 pub use url::{DatabaseUrl, ServerUrl};
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -115,6 +117,10 @@ pub struct Config {
     #[arg(long, env, value_name = "TIME", default_value = "10s", value_parser = parse::duration)]
     pub shutdown_grace: Duration,
 
+    /// What the service tells of itself.
+    #[command(flatten)]
+    pub telemetry: Telemetry,
+
     /// Which engines keep what. The last one, because what follows would come under its heading.
     #[command(flatten)]
     pub engines: Engines,
@@ -127,6 +133,7 @@ impl Default for Config {
             http_addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             http_workers: None,
             http_max_connections: 10_000,
+            telemetry: Telemetry::default(),
             engines: Engines::default(),
             kafka_group: "concert".to_owned(),
             roles: Roles::default(),

@@ -158,6 +158,10 @@ pub struct Problem {
     instance: String,
     /// The stable name of the kind.
     code: ErrorCode,
+    /// The name of the request, as in `X-Request-Id`; operators find its log lines by it.
+    #[serde(rename = "requestId", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "4bf92f3577b34da6a3ce929d0e0e4736")]
+    request_id: Option<String>,
     /// The fields that break a rule, if any do.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
@@ -215,8 +219,8 @@ impl ApiError {
         &self.errors
     }
 
-    /// The answer to a request for the given path.
-    pub fn answer(&self, instance: &str) -> HttpResponse {
+    /// The answer to a request for the given path, of the given name.
+    pub fn answer(&self, instance: &str, request_id: Option<&str>) -> HttpResponse {
         let mut response = HttpResponse::build(self.code.status());
         response.content_type(PROBLEM_JSON);
         if self.code.is_temporary() {
@@ -228,10 +232,10 @@ impl ApiError {
         if let Some(allow) = &self.allow {
             response.insert_header((ALLOW, allow.as_str()));
         }
-        response.json(self.problem(instance))
+        response.json(self.problem(instance, request_id))
     }
 
-    fn problem(&self, instance: &str) -> Problem {
+    fn problem(&self, instance: &str, request_id: Option<&str>) -> Problem {
         let field = |error: &FieldError| FieldProblem {
             field: error.field.clone(),
             message: error.message.clone(),
@@ -243,6 +247,7 @@ impl ApiError {
             detail: self.detail.clone(),
             instance: instance.to_owned(),
             code: self.code,
+            request_id: request_id.map(str::to_owned),
             errors: self.errors.iter().map(field).collect(),
         }
     }
@@ -260,7 +265,7 @@ impl ResponseError for ApiError {
     }
 
     fn error_response(&self) -> HttpResponse {
-        self.answer("")
+        self.answer("", None)
     }
 }
 
@@ -334,11 +339,11 @@ mod tests {
     #[test]
     fn what_can_be_retried_says_when() {
         let error = Error::Unavailable { what: "store", retry_after: Duration::from_millis(2_100) };
-        let response = ApiError::from(error).answer("/x");
+        let response = ApiError::from(error).answer("/x", None);
         assert_eq!(response.headers().get(RETRY_AFTER).unwrap(), "3");
-        let response = ApiError::from(Error::IdempotencyInProgress).answer("/x");
+        let response = ApiError::from(Error::IdempotencyInProgress).answer("/x", None);
         assert_eq!(response.headers().get(RETRY_AFTER).unwrap(), "1");
-        let response = ApiError::from(Error::SeatNotAvailable).answer("/x");
+        let response = ApiError::from(Error::SeatNotAvailable).answer("/x", None);
         assert!(!response.headers().contains_key(RETRY_AFTER));
     }
 

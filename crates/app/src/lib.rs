@@ -13,11 +13,14 @@ pub mod demo;
 pub mod error;
 pub mod extract;
 pub mod gateway;
+pub mod metered;
 pub mod openapi;
+pub mod request_id;
 pub mod routes;
 pub mod state;
 pub mod telemetry;
 pub mod topics;
+pub mod waits;
 pub mod workers;
 
 pub use application::Application;

@@ -21,7 +21,6 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return refuse(&error),
     };
-    concert_app::telemetry::log(&cli.log);
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.is::<ConfigError>() => fail(MISCONFIGURED, error),
@@ -31,7 +30,10 @@ fn main() -> ExitCode {
 
 #[tokio::main]
 async fn run(cli: Cli) -> anyhow::Result<()> {
-    cli.command.run(&cli.log).await
+    let spans = concert_app::telemetry::start(&cli.log, cli.command.telemetry())?;
+    let result = cli.command.run(&cli.log).await;
+    spans.stop().await;
+    result
 }
 
 fn refuse(error: &clap::Error) -> ExitCode {

@@ -8,6 +8,7 @@ use concert_domain::ports::Services;
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::config::AuthMode;
+use crate::waits::Waits;
 
 /// Shared by every handler of one application.
 pub struct AppState {
@@ -19,6 +20,8 @@ pub struct AppState {
     pub auth: AuthMode,
     /// Whether new work is welcome.
     pub readiness: Readiness,
+    /// Compares waits with what was told.
+    pub waits: Waits,
     /// Renders `/metrics`.
     pub metrics: PrometheusHandle,
 }

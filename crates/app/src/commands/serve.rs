@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::say;
-use crate::config::{Config, LogArgs, LogFormat};
+use crate::config::{Config, LogArgs, LogFormat, Telemetry};
 use crate::{Application, composition};
 
 /// How the service is to run.
@@ -22,6 +22,13 @@ A time has a unit: 300ms, 2s, 5m, 24h, 30d. Ctrl-C or SIGTERM stops the service 
 pub struct Args {
     #[command(flatten)]
     config: Config,
+}
+
+impl Args {
+    /// What the service tells of itself.
+    pub fn telemetry(&self) -> &Telemetry {
+        &self.config.telemetry
+    }
 }
 
 /// Runs the command.

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::DatabaseUrl;
+use super::{DatabaseUrl, Ratio};
 
 /// How callers say who they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +77,25 @@ where
     text.parse().ok().filter(|number| allowed.contains(number)).ok_or_else(|| {
         format!("must be a whole number from {} to {}", allowed.start(), allowed.end())
     })
+}
+
+/// Six digits behind the point are enough to tell one request in a million.
+pub(super) fn ratio(text: &str) -> Result<Ratio, String> {
+    let number = text.parse::<f64>().ok().filter(|number| (0.0..=1.0).contains(number));
+    let ratio = number.map(|number| Ratio((number * 1e6).round() as u32));
+    ratio.ok_or_else(|| "must be a number from 0 to 1, such as 0.1".to_owned())
+}
+
+/// An address below which something is asked by HTTP, or nothing.
+pub(super) fn http_url(text: &str) -> Result<String, String> {
+    let is_http = |url: &::url::Url| matches!(url.scheme(), "http" | "https");
+    let plain = |url: &::url::Url| url.query().is_none() && url.fragment().is_none();
+    let fits = ::url::Url::parse(text).is_ok_and(|url| is_http(&url) && plain(&url));
+    if text.is_empty() || fits {
+        Ok(text.to_owned())
+    } else {
+        Err("must be http://HOST:PORT or https://HOST:PORT, perhaps with a path".to_owned())
+    }
 }
 
 pub(super) fn boolean(text: &str) -> Result<bool, String> {

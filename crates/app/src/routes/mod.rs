@@ -18,7 +18,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::http::header::{CACHE_CONTROL, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use actix_web::middleware::{Next, from_fn};
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use concert_domain::queue::{QueueService, QueueToken};
 use concert_domain::{Error, IdempotencyKey};
 use serde::de::DeserializeOwned;
@@ -28,6 +28,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use crate::AppState;
 use crate::error::{ApiError, ApiResult};
 use crate::extract::{Body, idempotency_key};
+use crate::request_id::RequestId;
 
 /// Under which the API lies; only what serves operators is beside it.
 pub const BASE_PATH: &str = "/api/v1";
@@ -70,7 +71,12 @@ async fn finish(
     let response = next.call(request).await?.map_into_boxed_body();
     let refusal = response.response().error().map(refusal_of);
     let mut response = match refusal {
-        Some(refusal) => response.into_response(refusal.answer(&path)),
+        Some(refusal) => {
+            metrics::counter!("concert_refusals_total", "code" => refusal.code.as_str())
+                .increment(1);
+            let id = response.request().extensions().get::<RequestId>().cloned();
+            response.into_response(refusal.answer(&path, id.as_ref().map(RequestId::as_str)))
+        }
         None => response,
     };
     let headers = response.headers_mut();

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::reply::{PageOf, applied, created};
+use super::reply::{PageOf, applied, count, created};
 use super::schema::{Id, Instant, Money, PaymentState};
 use super::{BASE_PATH, State, read_admitted};
 use crate::error::ApiResult;
@@ -119,6 +119,7 @@ async fn pay(
     let origin = origin(&request);
     let wish = PayRequest { user, token, reservation: body.reservation_id, claim, origin };
     let paid = state.services.payments.pay(wish).await?;
+    count(&paid, "concert_payments_total");
     Ok(applied(paid, |payment| {
         let location = format!("{BASE_PATH}/payments/{}", payment.id);
         created(location, &PaymentView::from(payment))
@@ -182,5 +183,6 @@ async fn refund_payment(
     let claim = claim(&request, "POST /payments/{paymentId}/refund", key, user, &payment)?;
     let wish = RefundRequest { user, payment, claim, origin: origin(&request) };
     let refunded = state.services.payments.refund(wish).await?;
+    count(&refunded, "concert_refunds_total");
     Ok(applied(refunded, |payment| HttpResponse::Ok().json(PaymentView::from(payment))))
 }

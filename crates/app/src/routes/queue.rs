@@ -114,6 +114,7 @@ async fn join_queue(state: State, caller: Caller, body: Body) -> ApiResult<HttpR
     let (ticket, first) = state.services.queue.join(user, body.concert_id).await?;
     let mut response = if first { HttpResponse::Created() } else { HttpResponse::Ok() };
     if first {
+        state.waits.joined(&ticket);
         response.insert_header((LOCATION, format!("{BASE_PATH}/queue/status")));
     }
     Ok(response.json(PlaceView::from(ticket)))
@@ -133,6 +134,7 @@ async fn join_queue(state: State, caller: Caller, body: Body) -> ApiResult<HttpR
 async fn queue_status(state: State, request: HttpRequest) -> ApiResult<HttpResponse> {
     let token = queue_token(&request)?;
     let ticket = state.services.queue.status(&token).await?;
+    state.waits.asked(&ticket);
     let poll_after = whole_seconds(ticket.poll_after);
     let expires_at = ticket.expires_at;
     Ok(HttpResponse::Ok().insert_header((RETRY_AFTER, poll_after.to_string())).json(StatusView {
@@ -152,5 +154,6 @@ async fn queue_status(state: State, request: HttpRequest) -> ApiResult<HttpRespo
 async fn leave_queue(state: State, request: HttpRequest) -> ApiResult<HttpResponse> {
     let token = queue_token(&request)?;
     state.services.queue.leave(&token).await?;
+    metrics::counter!("concert_queue_left_total").increment(1);
     Ok(no_content())
 }

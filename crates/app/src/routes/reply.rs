@@ -37,6 +37,13 @@ pub fn created(location: String, body: &impl Serialize) -> HttpResponse {
     HttpResponse::Created().insert_header((LOCATION, location)).json(body)
 }
 
+/// Counts a change that was made now.
+pub fn count<T>(applied: &Applied<T>, metric: &'static str) {
+    if let Applied::Fresh(_) = applied {
+        metrics::counter!(metric).increment(1);
+    }
+}
+
 /// The answer to a change, marked if it was made before: its status and body are a function of
 /// the value alone, so a replay differs in nothing else.
 pub fn applied<T>(applied: Applied<T>, answer: impl FnOnce(&T) -> HttpResponse) -> HttpResponse {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::reply::{PageOf, applied, created};
+use super::reply::{PageOf, applied, count, created};
 use super::schema::{Id, Instant, Money, ReservationState};
 use super::{BASE_PATH, State, no_content, read_admitted};
 use crate::error::ApiResult;
@@ -134,6 +134,7 @@ async fn hold_seat(
     let claim = claim(&request, "POST /reservations", key, user, &(schedule, seat))?;
     let wish = HoldRequest { user, token, schedule, seat, claim };
     let held = state.services.reservations.hold(wish).await?;
+    count(&held, "concert_holds_total");
     Ok(applied(held, |reservation| {
         let location = format!("{BASE_PATH}/reservations/{}", reservation.id);
         created(location, &ReservationView::from(reservation))
@@ -196,6 +197,8 @@ async fn cancel_reservation(
 ) -> ApiResult<HttpResponse> {
     let user = caller.owner()?;
     let id = path_id(&request, "reservationId")?;
-    state.services.reservations.cancel(user, id).await?;
+    if state.services.reservations.cancel(user, id).await? {
+        metrics::counter!("concert_holds_cancelled_total").increment(1);
+    }
     Ok(no_content())
 }

@@ -20,6 +20,8 @@ impl Worker for Admission {
         if ticked.admitted + ticked.dropped > 0 {
             tracing::debug!(admitted = ticked.admitted, dropped = ticked.dropped, "queue tick");
         }
+        metrics::counter!("concert_queue_admitted_by_tick_total").increment(ticked.admitted);
+        metrics::counter!("concert_queue_dropped_by_tick_total").increment(ticked.dropped);
         Ok(ticked.more)
     }
 }

@@ -8,6 +8,7 @@ mod consumer;
 mod housekeeping;
 mod reconciler;
 mod relay;
+mod sampler;
 mod supervisor;
 mod sweeper;
 
@@ -30,13 +31,17 @@ pub fn start(
     tasks: &TaskTracker,
 ) {
     let owner = instance_name();
-    let workers: [(Box<dyn Worker>, _); 6] = [
+    let places = sampler::Places::default();
+    let consumer = consumer::consumer(config, ports, services, &owner, places.clone());
+    let sampler = sampler::Sampler::new(ports, places);
+    let workers: [(Box<dyn Worker>, _); 7] = [
         (Box::new(admission::Admission(services.queue.clone())), config.queue_tick),
         (Box::new(sweeper::Sweeper(services.reservations.clone())), config.sweep_interval),
         (Box::new(relay::relay(ports, &owner)), config.relay_interval),
-        (Box::new(consumer::consumer(config, ports, services, &owner)), config.consume_interval),
+        (Box::new(consumer), config.consume_interval),
         (Box::new(housekeeping::Housekeeping::new(ports, services)), config.housekeeping_interval),
         (Box::new(reconciler::Reconciler(services.points.clone())), config.reconcile_interval),
+        (Box::new(sampler), config.telemetry.metrics_interval),
     ];
     for (worker, interval) in workers {
         tasks.spawn(supervise(worker, interval, stop.clone()));

@@ -16,6 +16,8 @@ impl Worker for Sweeper {
     }
 
     async fn step(&self) -> Result<bool> {
-        self.0.sweep().await
+        let swept = self.0.sweep().await?;
+        metrics::counter!("concert_holds_expired_total").increment(swept.freed.len() as u64);
+        Ok(swept.more)
     }
 }

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Hold, Reservation, ReservationStatus, ReservationStore};
+use super::{Hold, Reservation, ReservationStatus, ReservationStore, Swept};
 use crate::concert::{ConcertService, SeatChange};
 use crate::idempotency::once;
 use crate::lock::{Lock, Locked, while_kept};
@@ -118,23 +118,24 @@ impl ReservationService {
         self.store.list(user, page).await
     }
 
-    /// Lets a pending hold go; letting go what has ended changes nothing.
-    pub async fn cancel(&self, user: UserId, id: ReservationId) -> Result<()> {
+    /// Lets a pending hold go; letting go what has ended changes nothing. Answers whether it did.
+    pub async fn cancel(&self, user: UserId, id: ReservationId) -> Result<bool> {
         let reservation = self.find(user, id).await?;
-        if self.store.cancel(id, user).await? {
+        let cancelled = self.store.cancel(id, user).await?;
+        if cancelled {
             self.changes.announce(&[reservation.location()]).await;
         }
-        Ok(())
+        Ok(cancelled)
     }
 
-    /// Tidies a batch of ended holds; answers whether there are more.
-    pub async fn sweep(&self) -> Result<bool> {
+    /// Tidies a batch of ended holds; answers what came of it.
+    pub async fn sweep(&self) -> Result<Swept> {
         let swept = self.store.sweep(SWEEP_BATCH).await?;
         self.changes.announce(&swept.freed).await;
         if swept.failed > 0 {
             let failed = swept.failed;
             return Err(Error::bug(format!("{failed} ended holds could not be tidied")));
         }
-        Ok(swept.more)
+        Ok(swept)
     }
 }
