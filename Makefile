@@ -6,7 +6,7 @@ SHELL := bash
 # Unless the caller says otherwise, the service keeps everything in one file below var/.
 export DATABASE_URL ?= sqlite:var/concert.db
 
-.PHONY: help run run-full services-up services-down test test-embedded ci bench fmt fmt-check lint domain-gate deny docs docs-check docs-update up down docker-check clean-data
+.PHONY: help run run-full services-up services-down test test-embedded ci bench schemathesis fmt fmt-check lint domain-gate deny docs docs-check docs-update up down docker-check clean-data
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -39,6 +39,9 @@ ci: fmt-check lint domain-gate deny docker-check test docs docs-check ## what .c
 bench: ## measure the service on the embedded engine, release build
 	cargo build --release --locked -p concert-app --bin concert
 	target/release/concert bench
+
+schemathesis: ## hard input made from the OpenAPI document, on the embedded engine (about a minute)
+	scripts/schemathesis.sh embedded
 
 fmt: ## format all code
 	cargo fmt --all

@@ -16,14 +16,14 @@ fn stdout(output: &Output) -> String {
 #[tokio::test]
 async fn help_names_every_command() {
     let help = stdout(&concert(&["--help"], &[]).await);
-    for command in ["serve", "migrate", "seed", "openapi", "outbox", "health", "bench"] {
+    for command in ["serve", "migrate", "seed", "openapi", "outbox", "health", "token", "bench"] {
         assert!(help.contains(command), "{command} is not in:\n{help}");
     }
 }
 
 #[tokio::test]
 async fn every_command_explains_itself() {
-    for command in ["serve", "migrate", "seed", "openapi", "outbox", "health", "bench"] {
+    for command in ["serve", "migrate", "seed", "openapi", "outbox", "health", "token", "bench"] {
         let help = stdout(&concert(&[command, "--help"], &[]).await);
         assert!(help.contains("concert "), "{command} shows no example:\n{help}");
     }

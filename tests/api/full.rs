@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail by panicking")]
 
 mod admin;
+mod auth;
+mod browsers;
 mod common;
 mod concert;
 mod errors;

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail by panicking")]
 
 mod admin;
+mod auth;
+mod browsers;
 mod clock;
 mod common;
 mod concert;

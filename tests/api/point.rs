@@ -130,3 +130,13 @@ async fn what_the_gateway_declines_is_not_charged_and_takes_no_room() {
     assert!(app.all("/users/1/points/history").await.is_empty());
     buyer.charge(1_000_000).await.ok(200);
 }
+
+#[tokio::test]
+async fn the_route_that_charges_has_one_method_and_is_nobodys_balance() {
+    let app = start().await;
+    for method in ["GET", "POST", "OPTIONS", "DELETE"] {
+        let answer = app.call(method.parse().unwrap(), "/points/charge").await;
+        answer.refused(405, "METHOD_NOT_ALLOWED");
+        assert_eq!(answer.header("allow"), Some("PATCH"));
+    }
+}

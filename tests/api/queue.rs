@@ -242,3 +242,21 @@ async fn a_join_takes_the_caller_from_the_header_where_the_body_names_none() {
     let joined = app.post("/queue/tokens").user(7).json(body).await.ok(201);
     assert_eq!(app.buyer(7).joining(concert).await.ok(200)["token"], joined["token"]);
 }
+
+#[tokio::test]
+async fn a_queue_token_counts_in_its_header_only() {
+    let app = start().await;
+    let concert = app.concert().await;
+    let buyer = app.buyer(1).admitted(concert).await;
+    let token = &buyer.token;
+    for name in ["Concert-Queue-Token", "concertQueueToken", "token"] {
+        let path = format!("/queue/status?{name}={token}");
+        app.get(&path).await.refused(400, "MISSING_HEADER");
+        let cookie = format!("{name}={token}");
+        app.get("/queue/status").header("Cookie", cookie).await.refused(400, "MISSING_HEADER");
+        let body = json!({ (name): token, "scheduleId": 1, "seatId": 1 });
+        app.post("/reservations").json(body).await.refused(400, "MISSING_HEADER");
+    }
+    app.get("/queue/status").bearer(token).await.refused(400, "MISSING_HEADER");
+    assert_eq!(buyer.standing().await, "ACTIVE");
+}

@@ -102,6 +102,11 @@ impl Call {
         self.header("Concert-Queue-Token", token)
     }
 
+    /// With a bearer token.
+    pub fn bearer(self, token: &str) -> Self {
+        self.header("Authorization", format!("Bearer {token}"))
+    }
+
     /// With an idempotency key.
     pub fn key(self, key: &str) -> Self {
         self.header("Idempotency-Key", key)

@@ -1,10 +1,12 @@
 //! One running service: built (which binds the address), then run until it is told to stop.
 
+mod browsers;
 mod observe;
 
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::Server;
@@ -16,6 +18,7 @@ use concert_domain::ports::Services;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::auth::{Authority, Bearers};
 use crate::config::Config;
 use crate::state::{AppState, Readiness};
 use crate::waits::Waits;
@@ -40,6 +43,7 @@ pub struct Application {
     ports: Ports,
     services: Services,
     readiness: Readiness,
+    bearers: Option<Arc<Bearers>>,
     server: Option<(Server, SocketAddr)>,
 }
 
@@ -48,7 +52,11 @@ impl Application {
     /// requests, binds the address. Connections are answered from
     /// [`Application::run_until_stopped`] on.
     pub async fn build(config: Config, ports: Ports) -> Result<Self> {
-        let auth = config.auth()?;
+        let authority = Authority::open(config.auth()?)?;
+        let bearers = match &authority {
+            Authority::Jwt(bearers) => Some(bearers.clone()),
+            Authority::Trusted => None,
+        };
         if config.seed_demo && demo::load_if_empty(&*ports.seeds).await? {
             tracing::info!("the store was empty; the demo data is loaded");
         }
@@ -57,13 +65,14 @@ impl Application {
         let state = AppState {
             services: services.clone(),
             ports: ports.clone(),
-            auth,
+            authority,
+            transport_security: browsers::transport_security(&config.browsers),
             readiness: readiness.clone(),
             waits: Waits::new(config.queue_active_ttl),
             metrics: telemetry::metrics(),
         };
         let server = if config.roles.api { Some(bind(&config, state)?) } else { None };
-        Ok(Self { config, ports, services, readiness, server })
+        Ok(Self { config, ports, services, readiness, bearers, server })
     }
 
     /// The bound address; of a process that serves no requests, the configured one.
@@ -108,6 +117,9 @@ impl Application {
             workers::start(&self.config, &self.ports, &self.services, cancel, &tasks);
         }
         tasks.spawn(cancel.clone().run_until_cancelled_owned(keep_metrics_small()));
+        if let Some(bearers) = self.bearers.clone() {
+            tasks.spawn(cancel.clone().run_until_cancelled_owned(bearers.watch()));
+        }
         tasks.close();
         tasks
     }
@@ -115,8 +127,15 @@ impl Application {
 
 fn bind(config: &Config, state: AppState) -> Result<(Server, SocketAddr)> {
     let state = web::Data::new(state);
+    let told = config.browsers.clone();
     let app = move || {
-        App::new().wrap(from_fn(observe::observe)).app_data(state.clone()).configure(routes::mount)
+        // What is wrapped last is asked first.
+        App::new()
+            .wrap(browsers::cors(&told))
+            .wrap(from_fn(browsers::protect))
+            .wrap(from_fn(observe::observe))
+            .app_data(state.clone())
+            .configure(routes::mount)
     };
     let threads = config.http_workers.unwrap_or_else(default_threads);
     let connections = config.http_max_connections as usize;

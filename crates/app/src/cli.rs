@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{bench, health, migrate, openapi, outbox, seed, serve};
+use crate::commands::{bench, health, migrate, openapi, outbox, seed, serve, token};
 use crate::config::{LogArgs, Telemetry};
 
 /// A concert seat reservation service in one binary.
@@ -44,6 +44,8 @@ pub enum Command {
     Outbox(outbox::Args),
     /// Ask a running service whether it can serve.
     Health(health::Args),
+    /// Make a bearer token for trying things out.
+    Token(token::Args),
     /// Measure the service.
     Bench(bench::Args),
 }
@@ -66,6 +68,7 @@ impl Command {
             Self::Openapi(args) => openapi::run(&args),
             Self::Outbox(args) => outbox::run(args).await,
             Self::Health(args) => health::run(args).await,
+            Self::Token(args) => token::run(&args),
             Self::Bench(args) => bench::run(args).await,
         }
     }

@@ -1,11 +1,15 @@
 //! Configuration: environment variables, each also a flag, read here and nowhere else.
 
+mod auth;
+mod browsers;
 mod engines;
 mod error;
 mod parse;
 mod telemetry;
 mod url;
 
+pub use auth::{Auth, Callers, JwtRules, KeySource, Secret};
+pub use browsers::{Browsers, Origins};
 pub use engines::Engines;
 pub use error::ConfigError;
 pub use parse::{AuthMode, LogFormat, Roles};
@@ -49,16 +53,6 @@ pub struct Config {
     #[arg(long, env, value_name = "BOOL", default_value = "false", num_args = 0..=1,
           default_missing_value = "true", value_parser = parse::boolean)]
     pub seed_demo: bool,
-
-    /// How callers say who they are: `trusted`, whatever is in front has authenticated them
-    /// [default on a loopback address: trusted; elsewhere it must be set].
-    #[arg(long, env, value_name = "MODE", value_parser = parse::auth_mode)]
-    pub auth_mode: Option<AuthMode>,
-
-    /// Allow `AUTH_MODE=trusted` on an address that others can reach; `true` or `false`.
-    #[arg(long, env, value_name = "BOOL", default_value = "false", num_args = 0..=1,
-          default_missing_value = "true", value_parser = parse::boolean)]
-    pub auth_trusted_anywhere: bool,
 
     /// Bring the store to this program's version before serving; `true` or `false`.
     #[arg(long, env, value_name = "BOOL", default_value = "true", num_args = 0..=1,
@@ -121,6 +115,14 @@ pub struct Config {
     #[command(flatten)]
     pub telemetry: Telemetry,
 
+    /// How callers say who they are.
+    #[command(flatten)]
+    pub callers: Callers,
+
+    /// What browsers are told.
+    #[command(flatten)]
+    pub browsers: Browsers,
+
     /// Which engines keep what. The last one, because what follows would come under its heading.
     #[command(flatten)]
     pub engines: Engines,
@@ -138,8 +140,8 @@ impl Default for Config {
             kafka_group: "concert".to_owned(),
             roles: Roles::default(),
             seed_demo: false,
-            auth_mode: None,
-            auth_trusted_anywhere: false,
+            callers: Callers::default(),
+            browsers: Browsers::default(),
             migrate_on_start: true,
             queue_active_limit: 50,
             queue_tick: second,
@@ -171,26 +173,6 @@ impl Config {
             },
             hold_ttl: self.hold_ttl,
             refund_cutoff: self.refund_cutoff,
-        }
-    }
-
-    /// How callers say who they are. Believing them is refused where strangers can connect.
-    pub fn auth(&self) -> Result<AuthMode, ConfigError> {
-        if self.http_addr.ip().is_loopback() || !self.roles.api {
-            return Ok(self.auth_mode.unwrap_or(AuthMode::Trusted));
-        }
-        match self.auth_mode {
-            Some(AuthMode::Trusted) if self.auth_trusted_anywhere => Ok(AuthMode::Trusted),
-            chosen => Err(ConfigError {
-                variable: "AUTH_MODE".to_owned(),
-                value: chosen.map(|mode| mode.to_string()),
-                allowed: format!(
-                    "on {}, which is no loopback address, every caller would be believed; listen \
-                     on 127.0.0.1, or set AUTH_MODE=trusted and AUTH_TRUSTED_ANYWHERE=true if \
-                     whatever is in front authenticates callers",
-                    self.http_addr
-                ),
-            }),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! [`config`] reads the environment.
 
 pub mod application;
+pub mod auth;
 pub mod cli;
 pub mod commands;
 pub mod composition;

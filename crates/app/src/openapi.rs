@@ -13,6 +13,7 @@ use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{
     AllOfBuilder, ArrayBuilder, KnownFormat, ObjectBuilder, SchemaFormat, Type,
 };
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Required, Response, ResponseBuilder, Schema};
 use utoipa::{IntoParams, OpenApi, PartialSchema};
 use utoipa_actix_web::AppExt;
@@ -49,9 +50,37 @@ struct Frame;
 pub fn document() -> &'static utoipa::openapi::OpenApi {
     static DOCUMENT: LazyLock<utoipa::openapi::OpenApi> = LazyLock::new(|| {
         let app = App::new().into_utoipa_app().openapi(Frame::openapi());
-        app.configure(routes::declare).split_for_parts().1
+        let mut document = app.configure(routes::declare).split_for_parts().1;
+        declare_bearer(&mut document);
+        document
     });
     &DOCUMENT
+}
+
+/// Says which operations need a bearer token where the service checks them: those that can refuse
+/// a caller as unknown.
+fn declare_bearer(document: &mut utoipa::openapi::OpenApi) {
+    const NAME: &str = "bearer";
+    let scheme = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .bearer_format("JWT")
+        .description(Some(
+            "Where the service runs with `AUTH_MODE=jwt`: `sub` is the user, and `scope` contains \
+             `admin` for the admin routes. With `AUTH_MODE=trusted` whatever is in front of the \
+             service has authenticated the caller, and no token is needed.",
+        ))
+        .build();
+    let components = document.components.get_or_insert_default();
+    components.add_security_scheme(NAME, SecurityScheme::Http(scheme));
+    for item in document.paths.paths.values_mut() {
+        let operations = [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete];
+        for operation in operations.into_iter().flatten() {
+            if operation.responses.responses.contains_key("401") {
+                let bearer = SecurityRequirement::new(NAME, Vec::<String>::new());
+                operation.security = Some(vec![bearer, SecurityRequirement::default()]);
+            }
+        }
+    }
 }
 
 /// Refusals of every route.

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use actix_web::http::header::HeaderValue;
 use concert_domain::Ports;
 use concert_domain::ports::Services;
 use metrics_exporter_prometheus::PrometheusHandle;
 
-use crate::config::AuthMode;
+use crate::auth::Authority;
 use crate::waits::Waits;
 
 /// Shared by every handler of one application.
@@ -16,8 +17,10 @@ pub struct AppState {
     pub services: Services,
     /// The ports themselves, for probes and operator commands.
     pub ports: Ports,
-    /// How callers say who they are.
-    pub auth: AuthMode,
+    /// How callers are known.
+    pub authority: Authority,
+    /// What browsers are told of HTTPS, if anything.
+    pub transport_security: Option<HeaderValue>,
     /// Whether new work is welcome.
     pub readiness: Readiness,
     /// Compares waits with what was told.

@@ -110,7 +110,7 @@ pub async fn the_consumer_frees_a_slot_that_nobody_freed<H: Harness>() {
     let digest = booking.token.digest();
     settlement.event = Event::payment_completed(&settlement.payment, &held, digest).unwrap();
     ports.payments.settle(settlement).await.unwrap();
-    let status = async |token| booking.services.queue.status(token).await.unwrap().status;
+    let status = async |token| booking.services.queue.status(token, None).await.unwrap().status;
     assert_eq!(status(&next).await, TicketStatus::Waiting);
     relay(&ports, "r").step().await.unwrap();
     consumer(&ports, settings, "c").step().await.unwrap();

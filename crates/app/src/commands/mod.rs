@@ -7,6 +7,7 @@ pub mod openapi;
 pub mod outbox;
 pub mod seed;
 pub mod serve;
+pub mod token;
 mod wire;
 
 use std::io::{ErrorKind, Write};

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::say;
+use crate::auth::Authority;
 use crate::config::{Config, LogArgs, LogFormat, Telemetry};
 use crate::{Application, composition};
 
@@ -17,6 +18,8 @@ Examples:
   HTTP_ADDR=127.0.0.1:0 DATABASE_URL=sqlite:/tmp/try.db concert serve
   concert serve --roles worker
   concert serve --http-addr 0.0.0.0:8080 --auth-mode trusted --auth-trusted-anywhere
+  JWT_SECRET=... concert serve --http-addr 0.0.0.0:8080 --auth-mode jwt
+  concert serve --auth-mode jwt --jwt-algorithm RS256 --jwt-jwks-file keys.json
 
 A time has a unit: 300ms, 2s, 5m, 24h, 30d. Ctrl-C or SIGTERM stops the service in order.")]
 pub struct Args {
@@ -35,7 +38,7 @@ impl Args {
 pub async fn run(args: Args, log: &LogArgs) -> Result<()> {
     let config = args.config;
     // Before the store is touched: what is wrong with the configuration needs no store.
-    config.auth()?;
+    Authority::open(config.auth()?)?;
     let guided = config.seed_demo && config.roles.api && log.log_format == LogFormat::Pretty;
     let stop = stop_signal()?;
     let ports = composition::engine(&config).await?;

@@ -1,8 +1,12 @@
+use std::convert::Infallible;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
+
+use jsonwebtoken::Algorithm;
 
 use super::{DatabaseUrl, Ratio};
 
@@ -11,12 +15,15 @@ use super::{DatabaseUrl, Ratio};
 pub enum AuthMode {
     /// Whatever is in front of the service has authenticated the caller.
     Trusted,
+    /// The caller has a bearer token.
+    Jwt,
 }
 
 impl fmt::Display for AuthMode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Trusted => f.write_str("trusted"),
+            Self::Jwt => f.write_str("jwt"),
         }
     }
 }
@@ -141,9 +148,24 @@ pub(super) fn roles(text: &str) -> Result<Roles, String> {
 pub(super) fn auth_mode(text: &str) -> Result<AuthMode, String> {
     match text {
         "trusted" => Ok(AuthMode::Trusted),
-        "jwt" => Err("this build cannot check bearer tokens yet; use trusted".to_owned()),
-        _ => Err("must be trusted".to_owned()),
+        "jwt" => Ok(AuthMode::Jwt),
+        _ => Err("must be jwt or trusted".to_owned()),
     }
+}
+
+pub(super) fn algorithm(text: &str) -> Result<Algorithm, String> {
+    match text {
+        "HS256" => Ok(Algorithm::HS256),
+        "RS256" => Ok(Algorithm::RS256),
+        "ES256" => Ok(Algorithm::ES256),
+        "EdDSA" => Ok(Algorithm::EdDSA),
+        _ => Err("must be HS256, RS256, ES256 or EdDSA".to_owned()),
+    }
+}
+
+/// A file's name; an empty one is as good as none.
+pub(super) fn path(text: &str) -> Result<PathBuf, Infallible> {
+    Ok(PathBuf::from(text))
 }
 
 pub(super) fn log_format(text: &str) -> Result<LogFormat, String> {

@@ -85,13 +85,15 @@ fn a_wrong_value_is_refused_in_one_sentence_with_variable_value_and_range() {
         ("--roles", "ROLES", "api,cook", "must be api, worker or api,worker"),
         ("--roles", "ROLES", "", "must be api, worker or api,worker"),
         ("--seed-demo", "SEED_DEMO", "maybe", "must be true or false"),
+        ("--auth-mode", "AUTH_MODE", "none", "must be jwt or trusted"),
         (
-            "--auth-mode",
-            "AUTH_MODE",
-            "jwt",
-            "this build cannot check bearer tokens yet; use trusted",
+            "--cors-allowed-origins",
+            "CORS_ALLOWED_ORIGINS",
+            "*",
+            "must be origins as browsers write them, such as https://shop.example or \
+             http://localhost:3000, with commas between",
         ),
-        ("--auth-mode", "AUTH_MODE", "none", "must be trusted"),
+        ("--jwt-algorithm", "JWT_ALGORITHM", "none", "must be HS256, RS256, ES256 or EdDSA"),
         ("--log-format", "LOG_FORMAT", "xml", "must be pretty or json"),
         (
             "--rust-log",
@@ -142,19 +144,19 @@ fn a_wrong_value_is_refused_in_one_sentence_with_variable_value_and_range() {
 fn a_password_is_not_repeated() {
     for (flag, secret, shown) in [
         ("--database-url=", "mysql://root:se/cr?et@db:port/concert", "mysql://...@db:port/concert"),
-        ("--database-url=", "mysql:root:secret@db", "mysql://...@db"),
+        ("--database-url=", "mysql:root:hunter2@db", "mysql://...@db"),
         (
             "--redis-url=",
-            "rediss://:secret@cache:6379/0?protocol=resp3",
+            "rediss://:hunter2@cache:6379/0?protocol=resp3",
             "rediss://...@cache:6379/0",
         ),
     ] {
         let sentence = refusal(&[&format!("{flag}{secret}")]);
         assert!(sentence.contains(&format!(" is {shown:?}, but must be ")), "{sentence}");
     }
-    let flags = ["--database-url=mysql://a:secret@db/c", "--redis-url=redis://:secret@cache"];
+    let flags = ["--database-url=mysql://a:hunter2@db/c", "--redis-url=redis://:hunter2@cache"];
     let config = parsed(&flags).unwrap();
-    assert!(!format!("{config:?}").contains("secret"), "{config:?}");
+    assert!(!format!("{config:?}").contains("hunter2"), "{config:?}");
 }
 
 #[test]
@@ -179,7 +181,7 @@ fn engines_are_chosen_by_url() {
 
 #[test]
 fn callers_are_believed_on_loopback_only_unless_told_otherwise() {
-    assert_eq!(parsed(&["--http-addr=[::1]:0"]).unwrap().auth(), Ok(AuthMode::Trusted));
+    assert_eq!(parsed(&["--http-addr=[::1]:0"]).unwrap().auth(), Ok(Auth::Trusted));
     for flags in [
         &["--http-addr=0.0.0.0:80"][..],
         &["--http-addr=0.0.0.0:80", "--auth-mode=trusted"],
@@ -191,7 +193,43 @@ fn callers_are_believed_on_loopback_only_unless_told_otherwise() {
         assert!(sentence.contains("AUTH_TRUSTED_ANYWHERE=true"), "{sentence}");
     }
     let told = ["--http-addr=0.0.0.0:80", "--auth-mode=trusted", "--auth-trusted-anywhere=true"];
-    assert_eq!(parsed(&told).unwrap().auth(), Ok(AuthMode::Trusted));
+    assert_eq!(parsed(&told).unwrap().auth(), Ok(Auth::Trusted));
+}
+
+#[test]
+fn keys_must_fit_the_algorithm() {
+    const SECRET: &str = "--jwt-secret=an example of a secret for tests";
+    let told = |flags: &[&str]| {
+        let mut all = vec!["--auth-mode=jwt", "--http-addr=0.0.0.0:80"];
+        all.extend(flags);
+        parsed(&all).unwrap().auth()
+    };
+    for flags in [
+        &[SECRET][..],
+        &[SECRET, "--jwt-algorithm=HS256", "--jwt-jwks-file="],
+        &["--jwt-algorithm=RS256", "--jwt-public-key-file=key.pem", "--jwt-secret="],
+        &["--jwt-algorithm=EdDSA", "--jwt-jwks-file=keys.json", "--jwt-issuer=us"],
+    ] {
+        assert!(matches!(told(flags), Ok(Auth::Jwt(_))), "{flags:?}");
+    }
+    for (flags, variable) in [
+        (&[][..], "JWT_SECRET"),
+        (&["--jwt-secret=hunter2-hunter2-hunter2-hunter"], "JWT_SECRET"),
+        (&[SECRET, "--jwt-public-key-file=key.pem"], "JWT_PUBLIC_KEY_FILE"),
+        (&["--jwt-algorithm=RS256"], "JWT_PUBLIC_KEY_FILE"),
+        (&["--jwt-algorithm=ES256", "--jwt-jwks-file=k", SECRET], "JWT_SECRET"),
+        (
+            &["--jwt-algorithm=ES256", "--jwt-jwks-file=k", "--jwt-public-key-file=p"],
+            "JWT_JWKS_FILE",
+        ),
+    ] {
+        let sentence = told(flags).unwrap_err().to_string();
+        assert!(sentence.starts_with(&format!("{variable} is ")), "{sentence}");
+        assert!(!sentence.contains("hunter2"), "{sentence}");
+    }
+    let forgotten = parsed(&[SECRET]).unwrap();
+    assert!(forgotten.auth().unwrap_err().to_string().contains("set AUTH_MODE=jwt"));
+    assert!(!format!("{forgotten:?}").contains("example of a secret"));
 }
 
 #[test]

@@ -14,10 +14,10 @@ use super::reply::PageOf;
 use super::schema::{Day, Id, Instant, Money, SeatState};
 use crate::error::ErrorCode::{ConcertNotFound, InvalidInput, ScheduleNotFound};
 use crate::error::{ApiError, ApiResult};
-use crate::extract::{PageQuery, path_id, query, queue_token};
+use crate::extract::{Caller, PageQuery, path_id, query, queue_token};
 use crate::openapi::{
-    ConcertIdPath, CursorQuery, IfNoneMatchHeader, LimitQuery, PASS, ScheduleIdPath, StatusQuery,
-    TokenHeader, refusals,
+    CALLER, ConcertIdPath, CursorQuery, IfNoneMatchHeader, LimitQuery, PASS, ScheduleIdPath,
+    StatusQuery, TokenHeader, refusals,
 };
 
 const CONCERTS: PageQuery = PageQuery::of("concerts");
@@ -185,8 +185,8 @@ impl From<Seat> for SeatView {
 
 refusals!(ListRefusals = &[InvalidInput]);
 refusals!(FindConcertRefusals = &[InvalidInput, ConcertNotFound]);
-refusals!(SchedulesRefusals = PASS, &[ConcertNotFound]);
-refusals!(SeatsRefusals = PASS, &[ScheduleNotFound]);
+refusals!(SchedulesRefusals = PASS, CALLER, &[ConcertNotFound]);
+refusals!(SeatsRefusals = PASS, CALLER, &[ScheduleNotFound]);
 
 /// List the concerts.
 #[utoipa::path(
@@ -239,8 +239,13 @@ async fn find_concert(state: State, request: HttpRequest) -> ApiResult<HttpRespo
     ),
 )]
 #[get("/concerts/{concertId}/schedules")]
-async fn list_schedules(state: State, request: HttpRequest) -> ApiResult<HttpResponse> {
-    let pass = state.services.queue.enter(&queue_token(&request)?).await?;
+async fn list_schedules(
+    state: State,
+    request: HttpRequest,
+    caller: Caller,
+) -> ApiResult<HttpResponse> {
+    let token = queue_token(&request)?;
+    let pass = state.services.queue.enter(&token, caller.holder()).await?;
     let concert_id = path_id(&request, "concertId")?;
     let schedules = state.services.concerts.schedules(pass.concert, concert_id).await?;
     let schedules = schedules.into_iter().map(ScheduleListingView::from).collect();
@@ -260,8 +265,9 @@ async fn list_schedules(state: State, request: HttpRequest) -> ApiResult<HttpRes
     ),
 )]
 #[get("/schedules/{scheduleId}/seats")]
-async fn list_seats(state: State, request: HttpRequest) -> ApiResult<HttpResponse> {
-    let pass = state.services.queue.enter(&queue_token(&request)?).await?;
+async fn list_seats(state: State, request: HttpRequest, caller: Caller) -> ApiResult<HttpResponse> {
+    let token = queue_token(&request)?;
+    let pass = state.services.queue.enter(&token, caller.holder()).await?;
     let schedule_id = path_id(&request, "scheduleId")?;
     let wanted = wanted_states(&request)?;
     let map = state.services.concerts.seats(pass.concert, schedule_id).await?;

@@ -27,7 +27,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::AppState;
 use crate::error::{ApiError, ApiResult};
-use crate::extract::{Body, idempotency_key};
+use crate::extract::{Body, Caller, idempotency_key};
 use crate::request_id::RequestId;
 
 /// Under which the API lies; only what serves operators is beside it.
@@ -103,12 +103,13 @@ fn refusal_of(error: &actix_web::Error) -> ApiError {
 async fn read_admitted<T: DeserializeOwned>(
     queue: &QueueService,
     token: &QueueToken,
+    caller: &Caller,
     request: &HttpRequest,
     body: &Body,
 ) -> ApiResult<(T, Option<IdempotencyKey>)> {
     let read = body.json().and_then(|body| Ok((body, idempotency_key(request)?)));
     if read.is_err() {
-        queue.enter(token).await?;
+        queue.enter(token, caller.holder()).await?;
     }
     read
 }

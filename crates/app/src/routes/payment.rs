@@ -113,7 +113,7 @@ async fn pay(
 ) -> ApiResult<HttpResponse> {
     let queue = &state.services.queue;
     let token = queue_token(&request)?;
-    let (body, key) = read_admitted::<PayBody>(queue, &token, &request, &body).await?;
+    let (body, key) = read_admitted::<PayBody>(queue, &token, &caller, &request, &body).await?;
     let user = caller.user_or_token_owner(body.user_id, queue, &token).await?;
     let claim = claim(&request, "POST /payments", key, user, &body.reservation_id)?;
     let origin = origin(&request);

@@ -1,6 +1,6 @@
 //! Buying points, the balance and its ledger.
 
-use actix_web::{HttpRequest, HttpResponse, get, patch};
+use actix_web::{HttpRequest, HttpResponse, get, patch, web};
 use concert_domain::point::{
     ChargeRequest, Charged, EntryKind, LedgerLine, PaymentDetail, PaymentMethod,
 };
@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::State;
 use super::reply::{PageOf, applied};
 use super::schema::{ChargeMethod, EntryType, Id, Instant, Money};
+use super::{State, unrouted};
 use crate::error::ApiResult;
 use crate::error::ErrorCode::{
     InvalidInput, PaymentDeclined, PaymentGatewayError, PaymentGatewayTimeout, PointLimitExceeded,
@@ -24,7 +24,11 @@ use crate::openapi::{
 const LEDGER: PageQuery = PageQuery::of("ledger");
 
 pub(super) fn configure(cfg: &mut ServiceConfig<'_>) {
-    cfg.service(charge_points).service(find_balance).service(list_ledger);
+    cfg.service(charge_points);
+    // Or else `charge` would be read as the id of a user.
+    let other_methods = web::resource("/points/charge").to(unrouted::refuse);
+    cfg.map(|cfg| cfg.service(other_methods));
+    cfg.service(find_balance).service(list_ledger);
 }
 
 /// A wish to buy points.

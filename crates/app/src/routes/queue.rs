@@ -10,7 +10,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::schema::{Id, Instant};
 use super::{BASE_PATH, State, no_content};
-use crate::error::ErrorCode::{ConcertNotFound, QueueClosed};
+use crate::error::ErrorCode::{ConcertNotFound, QueueClosed, TokenMismatch};
 use crate::error::{ApiResult, whole_seconds};
 use crate::extract::{Body, Caller, given, queue_token};
 use crate::openapi::{BODY, CALLER, TOKEN, TokenHeader, UserHeader, refusals};
@@ -93,7 +93,7 @@ struct StatusView {
 }
 
 refusals!(JoinRefusals = BODY, CALLER, &[ConcertNotFound, QueueClosed]);
-refusals!(TokenRefusals = TOKEN);
+refusals!(TokenRefusals = TOKEN, CALLER, &[TokenMismatch]);
 
 /// Take a place in a concert's queue, or find the one that the user has.
 #[utoipa::path(
@@ -131,9 +131,13 @@ async fn join_queue(state: State, caller: Caller, body: Body) -> ApiResult<HttpR
     ),
 )]
 #[get("/queue/status")]
-async fn queue_status(state: State, request: HttpRequest) -> ApiResult<HttpResponse> {
+async fn queue_status(
+    state: State,
+    request: HttpRequest,
+    caller: Caller,
+) -> ApiResult<HttpResponse> {
     let token = queue_token(&request)?;
-    let ticket = state.services.queue.status(&token).await?;
+    let ticket = state.services.queue.status(&token, caller.holder()).await?;
     state.waits.asked(&ticket);
     let poll_after = whole_seconds(ticket.poll_after);
     let expires_at = ticket.expires_at;
@@ -151,9 +155,13 @@ async fn queue_status(state: State, request: HttpRequest) -> ApiResult<HttpRespo
     responses((status = 204, description = "The place is free"), TokenRefusals),
 )]
 #[delete("/queue/tokens")]
-async fn leave_queue(state: State, request: HttpRequest) -> ApiResult<HttpResponse> {
+async fn leave_queue(
+    state: State,
+    request: HttpRequest,
+    caller: Caller,
+) -> ApiResult<HttpResponse> {
     let token = queue_token(&request)?;
-    state.services.queue.leave(&token).await?;
+    state.services.queue.leave(&token, caller.holder()).await?;
     metrics::counter!("concert_queue_left_total").increment(1);
     Ok(no_content())
 }

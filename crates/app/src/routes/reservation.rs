@@ -128,7 +128,7 @@ async fn hold_seat(
 ) -> ApiResult<HttpResponse> {
     let queue = &state.services.queue;
     let token = queue_token(&request)?;
-    let (body, key) = read_admitted::<HoldBody>(queue, &token, &request, &body).await?;
+    let (body, key) = read_admitted::<HoldBody>(queue, &token, &caller, &request, &body).await?;
     let user = caller.user_or_token_owner(body.user_id, queue, &token).await?;
     let (schedule, seat) = (body.schedule_id, body.seat_id);
     let claim = claim(&request, "POST /reservations", key, user, &(schedule, seat))?;

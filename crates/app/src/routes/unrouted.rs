@@ -31,7 +31,11 @@ fn methods(item: &PathItem) -> Vec<&'static str> {
 /// 405 if the path exists with other methods, else 404.
 pub(super) async fn refuse(request: HttpRequest) -> ApiResult<HttpResponse> {
     let fitting = METHODS.iter().filter(|(path, _)| path.is_match(request.path()));
-    let allowed: BTreeSet<&str> = fitting.flat_map(|(_, methods)| methods).copied().collect();
+    // The most literal path is meant, as OpenAPI has it.
+    let variables =
+        |(path, _): &&(ResourceDef, _)| path.pattern().map_or(0, |text| text.matches('{').count());
+    let meant = fitting.min_by_key(variables);
+    let allowed: BTreeSet<&str> = meant.iter().flat_map(|(_, methods)| methods).copied().collect();
     if allowed.is_empty() {
         let detail = format!("there is nothing at {}", request.path());
         return Err(ApiError::new(ErrorCode::RouteNotFound, detail));

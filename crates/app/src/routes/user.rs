@@ -57,7 +57,7 @@ impl From<User> for UserView {
 refusals!(RegisterRefusals = BODY, CALLER);
 refusals!(FindRefusals = CALLER, &[InvalidInput, UserNotFound]);
 
-/// Keep a user's name, or make a user with one.
+/// Keep a user's name, or make a user with one. A caller with a bearer token names itself.
 #[utoipa::path(
     tag = "users",
     request_body = RegisterBody,
@@ -72,7 +72,7 @@ refusals!(FindRefusals = CALLER, &[InvalidInput, UserNotFound]);
 async fn register_user(state: State, caller: Caller, body: Body) -> ApiResult<HttpResponse> {
     let body: RegisterBody = body.json()?;
     let name = UserName::try_from(body.name)?;
-    let named = body.user_id.map(|named| caller.user(named)).transpose()?;
+    let named = caller.user_if_known(body.user_id)?;
     Ok(match state.services.users.register(named, name).await? {
         Kept::Created(user) => {
             created(format!("{BASE_PATH}/users/{}", user.id), &UserView::from(user))

@@ -69,9 +69,11 @@ impl QueueService {
         Ok((self.ticket(joined.place), joined.first))
     }
 
-    /// Where the token stands; [`Error::TokenNotFound`] if it is unknown.
-    pub async fn status(&self, token: &QueueToken) -> Result<Ticket> {
+    /// Where the token stands; [`Error::TokenNotFound`] if it is unknown, and
+    /// [`Error::TokenMismatch`] if it is not the holder's own, where that is known.
+    pub async fn status(&self, token: &QueueToken, holder: Option<UserId>) -> Result<Ticket> {
         let place = self.store.poll(token, &self.rules).await?.ok_or(Error::TokenNotFound)?;
+        own(place.user, holder)?;
         Ok(self.ticket(place))
     }
 
@@ -80,19 +82,26 @@ impl QueueService {
         Ok(self.store.find(token).await?.ok_or(Error::TokenNotFound)?.user)
     }
 
-    /// Checks that the token is active.
-    pub async fn enter(&self, token: &QueueToken) -> Result<Pass> {
-        self.store.enter(token, &self.rules).await
+    /// Checks that the token is active, and the holder's own, where that is known.
+    pub async fn enter(&self, token: &QueueToken, holder: Option<UserId>) -> Result<Pass> {
+        let pass = self.store.enter(token, &self.rules).await?;
+        own(pass.user, holder)?;
+        Ok(pass)
     }
 
     /// Checks that the token is active and the user's own; [`Error::TokenMismatch`] if it is not.
     pub async fn enter_as(&self, token: &QueueToken, user: UserId) -> Result<Pass> {
-        let pass = self.enter(token).await?;
-        if pass.user == user { Ok(pass) } else { Err(Error::TokenMismatch) }
+        self.enter(token, Some(user)).await
     }
 
-    /// Leaves the queue or gives the slot back; leaving twice is leaving once.
-    pub async fn leave(&self, token: &QueueToken) -> Result<()> {
+    /// Leaves the queue or gives the slot back; leaving twice is leaving once. Nobody is sent away
+    /// by somebody else who is known.
+    pub async fn leave(&self, token: &QueueToken, holder: Option<UserId>) -> Result<()> {
+        if holder.is_some()
+            && let Some(place) = self.store.find(token).await?
+        {
+            own(place.user, holder)?;
+        }
         self.store.finish(token.digest(), &self.rules).await
     }
 
@@ -169,6 +178,11 @@ impl QueueService {
         let poll_after = poll_after(&place.token, rank, self.rules.claim_ttl);
         Ticket { token: place.token, status, rank, estimated_wait, poll_after, expires_at }
     }
+}
+
+/// [`Error::TokenMismatch`] if the owner is not who has the token.
+fn own(owner: UserId, holder: Option<UserId>) -> Result<()> {
+    if holder.is_none_or(|holder| holder == owner) { Ok(()) } else { Err(Error::TokenMismatch) }
 }
 
 /// When to poll next: the farther from the head the later, never so late that the claim deadline

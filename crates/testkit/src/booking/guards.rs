@@ -68,7 +68,7 @@ pub async fn a_token_that_is_not_active_buys_nothing<H: Harness>() {
     assert_eq!(hold(waiting).await, Err(Error::TokenNotActive));
     assert_eq!(hold(unknown).await, Err(Error::TokenNotFound));
     let held = booking.hold(0).await;
-    services.queue.leave(&booking.token).await.unwrap();
+    services.queue.leave(&booking.token, None).await.unwrap();
     assert_eq!(hold(booking.request(1, None)).await, Err(Error::TokenExpired));
     let late = services.payments.pay(booking.payment_of(&held, None)).await;
     assert_eq!(late, Err(Error::TokenExpired));
@@ -218,6 +218,6 @@ pub async fn paying_frees_the_slot_for_the_next_in_line<H: Harness>() {
     let after = join(services, world.id(), booking.show.concert).await;
     let held = booking.hold(0).await;
     booking.pay(&held).await;
-    assert_eq!(services.queue.status(&next).await.unwrap().status, TicketStatus::Active);
-    assert_eq!(services.queue.status(&after).await.unwrap().rank, 1);
+    assert_eq!(services.queue.status(&next, None).await.unwrap().status, TicketStatus::Active);
+    assert_eq!(services.queue.status(&after, None).await.unwrap().rank, 1);
 }

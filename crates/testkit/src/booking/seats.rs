@@ -27,13 +27,13 @@ impl Booking {
 pub async fn the_whole_journey_of_a_buyer<H: Harness>() {
     let world = World::<H>::start().await;
     let booking = Booking::open(&world).await;
-    let ticket = booking.services.queue.status(&booking.token).await.unwrap();
+    let ticket = booking.services.queue.status(&booking.token, None).await.unwrap();
     assert_eq!((ticket.status, ticket.rank), (TicketStatus::Active, 0));
     let held = booking.hold(1).await;
     assert_eq!((held.status, held.price), (ReservationStatus::Pending, PRICE));
     let payment = booking.pay(&held).await;
     assert_eq!((payment.amount, payment.reservation_id), (PRICE, held.id));
-    let ended = booking.services.queue.status(&booking.token).await.unwrap();
+    let ended = booking.services.queue.status(&booking.token, None).await.unwrap();
     assert_eq!(ended.status, TicketStatus::Expired);
     assert_eq!(world.status(&held).await, ReservationStatus::Confirmed);
     assert_eq!(world.ledger(booking.user).await[0].balance_after.get(), 90_000);
