@@ -3,15 +3,20 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail by panicking")]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use concert_app::Config;
-use concert_domain::Result;
-use concert_domain::lock::{Lock, Locked};
+use concert_domain::concert::{
+    Concert, ConcertReader, Perishable, RankedConcert, ScheduleListing, SeatMap, SeatOffer,
+};
+use concert_domain::lock::{Lock, Locked, Turn};
+use concert_domain::{ConcertId, Page, PageRequest, Result, ScheduleId, SeatId, Seen};
 use concert_tests::{
     Crowd, Engines, FullSet, Instances, Server, Servers, TestApp, audit, quick, reconcile,
 };
+use futures::future::join_all;
 
 const CLIENTS: i64 = 80;
 /// So few that everybody wants the same.
@@ -36,6 +41,14 @@ impl Lock for Off {
     async fn release(&self, _: &str, _: &str) -> Result<()> {
         Ok(())
     }
+
+    async fn holder(&self, _: &str) -> Result<Option<String>> {
+        Ok(None)
+    }
+
+    async fn clear(&self, _: &str) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// Ends before its holder is done.
@@ -55,6 +68,48 @@ impl Lock for Brief {
 
     async fn release(&self, name: &str, owner: &str) -> Result<()> {
         self.0.release(name, owner).await
+    }
+
+    async fn holder(&self, name: &str) -> Result<Option<String>> {
+        self.0.holder(name).await
+    }
+
+    async fn clear(&self, name: &str) -> Result<()> {
+        self.0.clear(name).await
+    }
+}
+
+/// Lasts longer than any test.
+struct Lasting(Arc<dyn Lock>);
+
+#[async_trait]
+impl Lock for Lasting {
+    async fn acquire(&self, name: &str, owner: &str, lease: Duration) -> Result<Locked> {
+        self.0.acquire(name, owner, lease * 100).await
+    }
+
+    async fn renew(&self, name: &str, owner: &str, lease: Duration) -> Result<bool> {
+        self.0.renew(name, owner, lease * 100).await
+    }
+
+    async fn keep(&self, name: &str, owner: &str, lease: Duration) {
+        self.0.keep(name, owner, lease * 100).await;
+    }
+
+    async fn release(&self, name: &str, owner: &str) -> Result<()> {
+        self.0.release(name, owner).await
+    }
+
+    async fn holder(&self, name: &str) -> Result<Option<String>> {
+        self.0.holder(name).await
+    }
+
+    async fn clear(&self, name: &str) -> Result<()> {
+        self.0.clear(name).await
+    }
+
+    async fn turn(&self, name: &str) -> Result<Turn> {
+        self.0.turn(name).await
     }
 }
 
@@ -135,4 +190,70 @@ async fn no_seat_is_sold_twice_with_a_redis_that_forgets_everything_all_the_time
     println!("Redis lost everything every 200 ms; clients saw\n{seen}");
     assert!(seen.count("poll", "401 TOKEN_NOT_FOUND") > 0, "nobody lost a place");
     scene.check(told).await;
+}
+
+/// Counts the offers that are read: a request that reads none has not reached the database.
+struct Counted {
+    reader: Arc<dyn ConcertReader>,
+    offers: AtomicUsize,
+}
+
+#[async_trait]
+impl ConcertReader for Counted {
+    async fn concerts(&self, page: PageRequest) -> Result<Page<Concert>> {
+        self.reader.concerts(page).await
+    }
+
+    async fn concert(&self, id: ConcertId) -> Result<Option<Concert>> {
+        self.reader.concert(id).await
+    }
+
+    async fn schedules(&self, concert: ConcertId) -> Result<Perishable<Vec<ScheduleListing>>> {
+        self.reader.schedules(concert).await
+    }
+
+    async fn seats(&self, schedule: ScheduleId) -> Result<Option<Perishable<SeatMap>>> {
+        self.reader.seats(schedule).await
+    }
+
+    async fn offer(&self, schedule: ScheduleId, seat: SeatId) -> Result<Option<Seen<SeatOffer>>> {
+        self.offers.fetch_add(1, Ordering::Relaxed);
+        self.reader.offer(schedule, seat).await
+    }
+
+    async fn ranking(&self, page: PageRequest) -> Result<Page<RankedConcert>> {
+        self.reader.ranking(page).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_1000_clients_who_want_one_seat_one_wins_and_32_reach_the_database_at_the_most() {
+    const WANT_IT: i64 = 1_000;
+    let mut engines = Engines::on(Arc::new(FullSet::shared().await)).await;
+    // However slow the machine is, the burst is over before the lease.
+    engines.ports.lock = Arc::new(Lasting(engines.ports.lock.clone()));
+    let (reader, offers) = (engines.ports.concerts.clone(), AtomicUsize::new(0));
+    let counted = Arc::new(Counted { reader, offers });
+    engines.ports.concerts = counted.clone();
+    let app = TestApp::with(engines, Config { queue_active_limit: 10_000, ..quick() }).await;
+    let show = app.show(2).await;
+    let mut buyers = Vec::new();
+    for first in (1..=WANT_IT).step_by(50) {
+        let joins = (first..first + 50).map(|user| app.buyer(user).join(show.concert));
+        buyers.extend(join_all(joins).await);
+    }
+    let hold = |buyer: &concert_tests::Buyer| buyer.hold(show.schedule, show.seats[0]);
+    let answers = join_all(buyers.iter().map(|buyer| async { hold(buyer).await })).await;
+    let (won, lost): (Vec<_>, Vec<_>) =
+        buyers.iter().zip(answers).partition(|(_, answer)| answer.status == 201);
+    assert_eq!(won.len(), 1);
+    lost.iter().for_each(|(_, answer)| answer.refused(409, "SEAT_NOT_AVAILABLE"));
+    let reached = counted.offers.load(Ordering::Relaxed);
+    println!("{reached} of {WANT_IT} reached the database");
+    assert!(reached <= 32, "{reached} reached the database");
+    // What the shield remembers is true no longer than the seat is taken.
+    let (winner, held) = &won[0];
+    let cancelled = winner.cancel(held.body["reservationId"].as_i64().unwrap()).await;
+    assert_eq!(cancelled.status, 204, "{cancelled:?}");
+    hold(&buyers[7]).await.ok(201);
 }

@@ -1,3 +1,4 @@
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -6,10 +7,11 @@ use concert_domain::event::{
 };
 use concert_domain::{ConcertId, Error, Result, Timestamp};
 use diesel::QueryableByName;
-use diesel::sql_types::BigInt;
+use diesel::sql_types::{BigInt, Text};
 
 use crate::Mysql;
 use crate::error::{Run, typed};
+use crate::group::all;
 use crate::outbox;
 use crate::sql::{Tx, now, sql};
 
@@ -25,6 +27,13 @@ impl ConsumerStore for Mysql {
 
     async fn commit(&self, progress: Progress) -> Result<()> {
         self.write(progress, |tx, progress| Box::pin(commit(tx, progress))).await
+    }
+
+    async fn commit_all(&self, mut runs: Vec<Vec<Progress>>) -> Result<()> {
+        runs.retain(|run| !run.is_empty());
+        // In the order of their rows, so that two owners do not wait crosswise.
+        runs.sort_by_key(|run| run.first().map(|first| first.lease.partition));
+        self.write(runs, |tx, runs| Box::pin(commit_all(tx, runs))).await
     }
 }
 
@@ -211,6 +220,94 @@ async fn leave(tx: &mut Tx, me: &Membership) -> Run<()> {
 async fn commit(tx: &mut Tx, progress: &Progress) -> Run<()> {
     move_on(tx, progress).await?;
     if is_new(tx, progress).await? { apply(tx, progress).await } else { Ok(()) }
+}
+
+/// One move of the offset for each partition, one statement for the names of all events, and one
+/// for the figures of each concert.
+async fn commit_all(tx: &mut Tx, runs: &[Vec<Progress>]) -> Run<()> {
+    for run in runs {
+        move_behind(tx, run).await?;
+    }
+    let Some(group) = runs.iter().flatten().map(|p| p.membership.group.as_str()).next() else {
+        return Ok(());
+    };
+    let known = known_events(tx, group, runs).await?;
+    let mut seen: HashSet<&str> = HashSet::new();
+    let mut figures: BTreeMap<ConcertId, Figures> = BTreeMap::new();
+    for progress in runs.iter().flatten() {
+        if let Some(event) = progress.event.as_deref()
+            && (known.contains(event) || !seen.insert(event))
+        {
+            continue;
+        }
+        let (concert, seats, amount, at) = match &progress.effect {
+            Effect::Sold { concert, amount, at } => (*concert, 1, amount.get(), *at),
+            Effect::Refunded { concert, amount } => (*concert, -1, -amount.get(), Timestamp::MIN),
+            Effect::Dead { .. } => return Err(Error::bug("a dead event has company").into()),
+        };
+        let sum = figures.entry(concert).or_insert(Figures { seats: 0, amount: 0, at });
+        sum.seats += seats;
+        sum.amount += amount;
+        sum.at = sum.at.max(at);
+    }
+    note_events(tx, group, seen).await?;
+    for (concert, sum) in figures {
+        add_up(tx, concert, sum.seats, sum.amount, sum.at).await?;
+    }
+    Ok(())
+}
+
+/// Moves the offset of a partition behind a run of events, if they follow each other.
+async fn move_behind(tx: &mut Tx, run: &[Progress]) -> Run<()> {
+    let (Some(first), Some(last)) = (run.first(), run.last()) else { return Ok(()) };
+    let follow = run.windows(2).all(|pair| {
+        let [before, next] = pair else { return false };
+        next.lease.next_offset == before.offset + 1 && next.offset > before.offset
+    });
+    if !follow || first.offset < first.lease.next_offset {
+        return Err(Error::Conflict("the events do not follow each other").into());
+    }
+    move_on(tx, &Progress { offset: last.offset, ..first.clone() }).await
+}
+
+/// What a run of events adds to the figures of a concert.
+struct Figures {
+    seats: i64,
+    amount: i64,
+    at: Timestamp,
+}
+
+#[derive(QueryableByName)]
+struct NameRow {
+    #[diesel(sql_type = Text)]
+    name: String,
+}
+
+/// Which of these events the group has had before.
+async fn known_events(tx: &mut Tx, group: &str, runs: &[Vec<Progress>]) -> Run<HashSet<String>> {
+    let names: Vec<_> = runs.iter().flatten().filter_map(|p| p.event.as_deref()).collect();
+    let rows: Vec<NameRow> = sql("SELECT e.event_id AS name
+         FROM JSON_TABLE(?, '$[*]' COLUMNS
+             (name VARCHAR(255) COLLATE utf8mb4_0900_bin PATH '$')) t
+         STRAIGHT_JOIN consumed_events e ON e.consumer_group = ? AND e.event_id = t.name")
+    .json(&names)?
+    .text(group)
+    .rows(tx)
+    .await?;
+    Ok(rows.into_iter().map(|row| row.name).collect())
+}
+
+async fn note_events(tx: &mut Tx, group: &str, names: HashSet<&str>) -> Run<()> {
+    let mut names: Vec<_> = names.into_iter().collect();
+    // In one order, so that two runs with events in common do not wait crosswise.
+    names.sort_unstable();
+    let noted = sql("INSERT INTO consumed_events (consumer_group, event_id)
+         SELECT ?, t.name FROM JSON_TABLE(?, '$[*]' COLUMNS (name VARCHAR(255) PATH '$')) t")
+    .text(group)
+    .json(&names)?
+    .run(tx)
+    .await?;
+    all(noted, names.len(), "names of events")
 }
 
 /// Moves the offset behind the event, if it is still the lease's and nobody has taken the

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use concert_domain::{Error, Result};
 use deadpool::Runtime;
-use deadpool::managed::Timeouts;
+use deadpool::managed::{QueueMode, Timeouts};
 use diesel::ConnectionError;
 use diesel_async::pooled_connection::deadpool::{Object, Pool};
 use diesel_async::pooled_connection::{
@@ -40,6 +40,8 @@ impl Connections {
         let pool = Pool::builder(manager)
             .max_size(most)
             .timeouts(timeouts)
+            // The one that was used last has its statements prepared and is awake at the server.
+            .queue_mode(QueueMode::Lifo)
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|e| Error::bug(e.to_string()))?;

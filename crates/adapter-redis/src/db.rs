@@ -20,7 +20,7 @@ use redis::{
 use tokio::runtime::Handle;
 
 use crate::cache::CacheScripts;
-use crate::lock::LockScripts;
+use crate::lock::{LockScripts, Turns};
 use crate::queue::{Known, QueueScripts};
 
 /// One is enough for the throughput; with two a slow answer does not hold up everybody.
@@ -45,6 +45,7 @@ pub struct Redis {
     lanes: Arc<Lanes>,
     prefix: Arc<str>,
     pub(crate) known: Arc<Known>,
+    pub(crate) turns: Arc<Turns>,
     pub(crate) scripts: Arc<Scripts>,
 }
 
@@ -73,7 +74,13 @@ impl Redis {
             lock: LockScripts::default(),
             cache: CacheScripts::default(),
         };
-        Ok(Self { lanes, prefix: prefix.into(), known: Arc::default(), scripts: Arc::new(scripts) })
+        Ok(Self {
+            lanes,
+            prefix: prefix.into(),
+            known: Arc::default(),
+            turns: Arc::default(),
+            scripts: Arc::new(scripts),
+        })
     }
 
     /// A key of this service.

@@ -3,14 +3,17 @@
 //! The lock is a shield and never a proof: if a lease lapses while its holder works, the store's
 //! own guards decide.
 
+mod turns;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
 use concert_domain::Result;
-use concert_domain::lock::{Lock, Locked};
+use concert_domain::lock::{Lock, Locked, Turn};
 use redis::Script;
 
 use crate::Redis;
+pub(crate) use turns::Turns;
 
 const WHAT: &str = "the lock";
 
@@ -55,6 +58,18 @@ impl Lock for Redis {
     async fn release(&self, name: &str, owner: &str) -> Result<()> {
         let mut release = self.scripts.lock.release.key(self.lock_key(name));
         self.script(WHAT, release.arg(owner)).await
+    }
+
+    async fn holder(&self, name: &str) -> Result<Option<String>> {
+        self.command(WHAT, redis::cmd("GET").arg(self.lock_key(name))).await
+    }
+
+    async fn clear(&self, name: &str) -> Result<()> {
+        self.command(WHAT, redis::cmd("DEL").arg(self.lock_key(name))).await
+    }
+
+    async fn turn(&self, name: &str) -> Result<Turn> {
+        self.turns.turn(name).await
     }
 }
 

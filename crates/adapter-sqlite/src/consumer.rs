@@ -26,11 +26,12 @@ impl ConsumerStore for Sqlite {
     }
 
     async fn commit(&self, progress: Progress) -> Result<()> {
-        self.write(move |tx| {
-            move_on(tx, &progress)?;
-            if is_new(tx, &progress)? { apply(tx, &progress) } else { Ok(()) }
-        })
-        .await
+        self.write(move |tx| commit(tx, &progress)).await
+    }
+
+    async fn commit_all(&self, runs: Vec<Vec<Progress>>) -> Result<()> {
+        self.write(move |tx| runs.iter().flatten().try_for_each(|progress| commit(tx, progress)))
+            .await
     }
 }
 
@@ -183,6 +184,11 @@ fn leave(tx: &mut Tx<'_>, me: &Membership) -> Result<()> {
         .text(me.owner.as_str())
         .run(tx.conn)?;
     Ok(())
+}
+
+fn commit(tx: &mut Tx<'_>, progress: &Progress) -> Result<()> {
+    move_on(tx, progress)?;
+    if is_new(tx, progress)? { apply(tx, progress) } else { Ok(()) }
 }
 
 /// Moves the offset behind the event, if it is still the lease's and nobody has taken the

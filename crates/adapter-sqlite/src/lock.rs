@@ -9,7 +9,14 @@ use concert_domain::{Clock, Result, Timestamp};
 /// Locks of one process, in memory. Losing them loses nothing: they only shield the store.
 pub struct MemoryLock {
     clock: Arc<dyn Clock>,
-    held: Mutex<HashMap<String, Lease>>,
+    held: Mutex<Held>,
+}
+
+#[derive(Default)]
+struct Held {
+    leases: HashMap<String, Lease>,
+    /// How many there were after the last sweep.
+    swept: usize,
 }
 
 struct Lease {
@@ -17,7 +24,8 @@ struct Lease {
     until: Timestamp,
 }
 
-/// When so many names are held, those whose lease is over are dropped first.
+/// When so many names are held, and twice as many as after the last time, those whose lease is
+/// over are dropped.
 const SWEEP_FROM: usize = 10_000;
 
 impl MemoryLock {
@@ -26,7 +34,7 @@ impl MemoryLock {
         Self { clock, held: Mutex::default() }
     }
 
-    fn held(&self) -> MutexGuard<'_, HashMap<String, Lease>> {
+    fn held(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -36,21 +44,22 @@ impl Lock for MemoryLock {
     async fn acquire(&self, name: &str, owner: &str, lease: Duration) -> Result<Locked> {
         let now = self.clock.now();
         let mut held = self.held();
-        if let Some(other) = held.get(name).filter(|lease| lease.until > now) {
+        if let Some(other) = held.leases.get(name).filter(|lease| lease.until > now) {
             return Ok(Locked::HeldBy(other.owner.clone()));
         }
-        if held.len() >= SWEEP_FROM {
-            held.retain(|_, lease| lease.until > now);
+        if held.leases.len() >= SWEEP_FROM.max(2 * held.swept) {
+            held.leases.retain(|_, lease| lease.until > now);
+            held.swept = held.leases.len();
         }
         let lease = Lease { owner: owner.to_owned(), until: now.plus(lease) };
-        held.insert(name.to_owned(), lease);
+        held.leases.insert(name.to_owned(), lease);
         Ok(Locked::Acquired)
     }
 
     async fn renew(&self, name: &str, owner: &str, lease: Duration) -> Result<bool> {
         let now = self.clock.now();
         let mut held = self.held();
-        let own = held.get_mut(name).filter(|held| held.owner == owner && held.until > now);
+        let own = held.leases.get_mut(name).filter(|held| held.owner == owner && held.until > now);
         Ok(own.map(|own| own.until = now.plus(lease)).is_some())
     }
 
@@ -65,9 +74,20 @@ impl Lock for MemoryLock {
 
     async fn release(&self, name: &str, owner: &str) -> Result<()> {
         let mut held = self.held();
-        if held.get(name).is_some_and(|lease| lease.owner == owner) {
-            held.remove(name);
+        if held.leases.get(name).is_some_and(|lease| lease.owner == owner) {
+            held.leases.remove(name);
         }
+        Ok(())
+    }
+
+    async fn holder(&self, name: &str) -> Result<Option<String>> {
+        let (now, held) = (self.clock.now(), self.held());
+        let lease = held.leases.get(name).filter(|lease| lease.until > now);
+        Ok(lease.map(|lease| lease.owner.clone()))
+    }
+
+    async fn clear(&self, name: &str) -> Result<()> {
+        self.held().leases.remove(name);
         Ok(())
     }
 }

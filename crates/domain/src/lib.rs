@@ -13,6 +13,7 @@
 pub mod cache;
 pub mod clock;
 pub mod concert;
+mod concurrent;
 pub mod error;
 pub mod event;
 pub mod health;

@@ -1,5 +1,6 @@
 //! The shield in front of a contended row.
 
+use std::any::Any;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
@@ -18,12 +19,32 @@ pub enum Locked {
     HeldBy(String),
 }
 
+/// A turn at a name. It ends when it is dropped.
+pub struct Turn {
+    /// Whether nobody else was at the name, or waited for it, when the turn was asked for.
+    pub alone: bool,
+    _place: Option<Box<dyn Any + Send + Sync>>,
+}
+
+impl Turn {
+    /// A turn where nobody counts turns.
+    pub fn uncounted() -> Self {
+        Self { alone: true, _place: None }
+    }
+
+    /// A turn that lasts as long as the place is kept.
+    pub fn with(alone: bool, place: impl Any + Send + Sync) -> Self {
+        Self { alone, _place: Some(Box::new(place)) }
+    }
+}
+
 /// Port: short leases on names, to fail fast in front of the store. Never a proof: every change
 /// is safe without it, and a caller that cannot reach the lock goes on without.
 ///
 /// * Of any number of concurrent callers at most one MUST acquire a name within one lease.
 /// * A lock MUST end by itself when its lease is over.
 /// * `renew` and `release` MUST act only if `owner` has the name, in one atomic step.
+/// * `clear` MUST end the lock whoever has it: what it told the others is true no more.
 /// * While `keep` is polled the lease MUST be renewed well before it ends; once it is dropped the
 ///   lock ends with the lease that it has.
 #[cfg_attr(test, mockall::automock)]
@@ -40,6 +61,18 @@ pub trait Lock: Send + Sync {
 
     /// Gives the lock back; does nothing if the owner has it no more.
     async fn release(&self, name: &str, owner: &str) -> Result<()>;
+
+    /// Who has the name now.
+    async fn holder(&self, name: &str) -> Result<Option<String>>;
+
+    /// Ends the lock of the name, if there is one.
+    async fn clear(&self, name: &str) -> Result<()>;
+
+    /// Waits until the caller may work at the name: an engine may let only a few callers of its
+    /// process do so at once. A wait that is too long is refused as unavailable.
+    async fn turn(&self, _name: &str) -> Result<Turn> {
+        Ok(Turn::uncounted())
+    }
 }
 
 /// Does the work while the lock is kept. Losing the lock does not stop the work, which is safe

@@ -14,7 +14,7 @@ use crate::lock::Lock;
 use crate::payment::{PaymentService, PaymentStore};
 use crate::point::{PaymentGateway, PointService, PointStore};
 use crate::queue::{QueueService, QueueStore, Rules, TokenSource};
-use crate::reservation::{ReservationService, ReservationStore};
+use crate::reservation::{ReservationService, ReservationStore, Shield};
 use crate::seed::{QueueSeeds, SeedStore};
 use crate::user::{UserService, UserStore};
 
@@ -103,12 +103,13 @@ impl Services {
             concerts.clone(),
             settings.queue,
         ));
+        let shield = Shield::new(ports.lock.clone());
         let reservations = Arc::new(ReservationService {
             store: ports.reservations.clone(),
             queue: queue.clone(),
             concerts: concerts.clone(),
             changes: changes.clone(),
-            lock: ports.lock.clone(),
+            shield: shield.clone(),
             answers: ports.answers.clone(),
             ids: ids.clone(),
             hold_ttl: settings.hold_ttl,
@@ -116,6 +117,7 @@ impl Services {
         let payments = Arc::new(PaymentService {
             store: ports.payments.clone(),
             reservations: ports.reservations.clone(),
+            shield,
             queue: queue.clone(),
             changes: changes.clone(),
             answers: ports.answers.clone(),

@@ -27,6 +27,7 @@ macro_rules! booking_contract {
             a_lock_that_does_not_answer_stops_nobody_and_sells_no_seat_twice,
             s11_a_lock_that_ends_at_once_sells_no_seat_twice,
             a_lock_in_other_hands_turns_callers_away,
+            a_seat_that_was_given_back_can_be_held_at_once,
             a_cache_that_does_not_answer_makes_nothing_wrong,
             s10_a_fill_that_raced_a_sale_never_stores_the_older_list,
             s10_every_change_of_a_seat_is_seen_by_the_next_read,

@@ -18,6 +18,7 @@ macro_rules! consumer_contract {
             an_effect_and_its_offset_move_together,
             of_concurrent_commits_of_one_event_one_has_an_effect,
             an_event_at_two_offsets_has_its_effect_once_per_group,
+            a_run_of_events_is_committed_like_one_after_the_other,
             a_commit_out_of_turn_changes_nothing,
             a_gap_in_the_log_is_stepped_over_and_never_back,
             a_commit_of_an_owner_before_is_fenced_off,
@@ -123,6 +124,41 @@ pub async fn an_event_at_two_offsets_has_its_effect_once_per_group<H: Harness>()
     let theirs = Progress { membership: other, ..named(lease, "one") };
     consumers.commit(theirs).await.unwrap();
     assert_eq!(sold_seats(&world, show.concert).await, 3);
+}
+
+/// One event of the run was had before, one is in it twice, and there is a gap in the log.
+pub async fn a_run_of_events_is_committed_like_one_after_the_other<H: Harness>() {
+    let world = World::<H>::start().await;
+    let (one, other) = (world.show(5).await, world.show(5).await);
+    let consumers = world.ports().consumers;
+    let lease = leases(&world, "a", LONG).await[2];
+    let at = |next_offset| PartitionLease { next_offset, ..lease };
+    let named = |place: (i64, i64), event: &str, concert| {
+        let event = Some(event.to_owned());
+        Progress { event, offset: place.1, ..sold("a", at(place.0), concert) }
+    };
+    consumers.commit(named((0, 0), "before", one.concert)).await.unwrap();
+    let refunded = Effect::Refunded { concert: one.concert, amount: Won::of(10) };
+    let run = vec![
+        named((1, 1), "before", one.concert),
+        named((2, 2), "b", one.concert),
+        named((3, 3), "b", one.concert),
+        named((4, 7), "c", other.concert),
+        named((8, 8), "a", one.concert),
+        Progress { effect: refunded, ..named((9, 9), "d", one.concert) },
+    ];
+    let beside = leases(&world, "a", LONG).await[5];
+    let beside = Progress { event: Some("e".to_owned()), ..sold("a", beside, other.concert) };
+    let runs = vec![run, vec![], vec![beside]];
+    consumers.commit_all(runs.clone()).await.unwrap();
+    let counts =
+        async || (sold_seats(&world, one.concert).await, sold_seats(&world, other.concert).await);
+    assert_eq!(counts().await, (2, 2));
+    let after = leases(&world, "a", LONG).await;
+    assert_eq!((after[2].next_offset, after[5].next_offset), (10, 1));
+    assert_conflict(consumers.commit_all(runs).await);
+    assert_eq!(counts().await, (2, 2));
+    consumers.commit_all(Vec::new()).await.unwrap();
 }
 
 pub async fn a_commit_out_of_turn_changes_nothing<H: Harness>() {

@@ -15,6 +15,7 @@ macro_rules! lock_contract {
             a_released_name_is_free_at_once,
             a_lock_ends_with_its_lease,
             only_the_owner_releases,
+            whoever_has_a_lock_it_can_be_cleared,
             s11_the_owner_of_a_lapsed_lease_does_not_release_the_next_owners_lock,
             an_owner_that_asks_twice_learns_its_own_name,
             only_the_owner_renews_and_only_while_it_has_the_lock,
@@ -78,6 +79,21 @@ pub async fn only_the_owner_releases<H: Harness>() {
     assert_eq!(lock.acquire("seat:1", "a", LONG).await, Ok(Locked::Acquired));
     lock.release("seat:1", "b").await.unwrap();
     assert_eq!(lock.acquire("seat:1", "b", LONG).await, Ok(held_by("a")));
+}
+
+pub async fn whoever_has_a_lock_it_can_be_cleared<H: Harness>() {
+    let world = World::<H>::start().await;
+    let lock = world.ports().lock;
+    assert_eq!(lock.holder("seat:1").await, Ok(None));
+    assert_eq!(lock.acquire("seat:1", "a", LONG).await, Ok(Locked::Acquired));
+    assert_eq!(lock.holder("seat:1").await, Ok(Some("a".to_owned())));
+    lock.clear("seat:1").await.unwrap();
+    lock.clear("seat:1").await.unwrap();
+    assert_eq!(lock.holder("seat:1").await, Ok(None));
+    assert_eq!(lock.renew("seat:1", "a", LONG).await, Ok(false));
+    assert_eq!(lock.acquire("seat:1", "b", SHORT).await, Ok(Locked::Acquired));
+    world.pass(SHORT).await;
+    assert_eq!(lock.holder("seat:1").await, Ok(None));
 }
 
 /// An unlock by plain delete frees a lock that is somebody else's by now.

@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use concert_domain::event::{
-    Consumer, ConsumerStore, Effect, Membership, PAYMENT_TOPIC, PartitionLease, Progress,
-    REQUEST_ID,
+    CONSUMER_BATCH, Consumer, ConsumerStore, Effect, Membership, PAYMENT_TOPIC, PartitionLease,
+    Progress, REQUEST_ID,
 };
 use concert_domain::ports::Services;
 use concert_domain::{Error, Ports, Result};
@@ -46,12 +46,15 @@ struct Outspoken {
 
 impl Outspoken {
     async fn commit_counted(&self, progress: Progress) -> Result<()> {
-        let done = self.store.commit(progress).await;
-        if let Err(Error::Conflict(_)) = done {
-            metrics::counter!("concert_offset_conflicts_total").increment(1);
-        }
-        done
+        counted(self.store.commit(progress).await)
     }
+}
+
+fn counted(done: Result<()>) -> Result<()> {
+    if let Err(Error::Conflict(_)) = done {
+        metrics::counter!("concert_offset_conflicts_total").increment(1);
+    }
+    done
 }
 
 /// The span of one event's effect, with the name of the request that made the event, and a link to
@@ -77,6 +80,12 @@ impl ConsumerStore for Outspoken {
 
     async fn leave(&self, membership: &Membership) -> Result<()> {
         self.store.leave(membership).await
+    }
+
+    async fn commit_all(&self, runs: Vec<Vec<Progress>>) -> Result<()> {
+        // A span for each event, as long as the transaction that they share.
+        let _spans: Vec<Span> = runs.iter().flatten().map(span).collect();
+        counted(self.store.commit_all(runs).await)
     }
 
     async fn commit(&self, progress: Progress) -> Result<()> {
@@ -105,7 +114,7 @@ impl Worker for Consumer {
     async fn step(&self) -> Result<bool> {
         let consumed = Consumer::step(self).await?;
         metrics::counter!("concert_events_consumed_total").increment(consumed.into());
-        Ok(consumed > 0)
+        Ok(consumed >= CONSUMER_BATCH)
     }
 
     async fn stop(&self) -> Result<()> {

@@ -1,5 +1,5 @@
 use async_trait::async_trait;
-use concert_domain::event::Relay;
+use concert_domain::event::{RELAY_BATCH, Relay};
 use concert_domain::{Ports, Result};
 
 use super::Worker;
@@ -18,7 +18,8 @@ impl Worker for Relay {
     async fn step(&self) -> Result<bool> {
         let published = Relay::step(self).await?;
         metrics::counter!("concert_events_published_total").increment(published.into());
-        Ok(published > 0)
+        // A small batch costs as many commits as a large one: the next one may gather.
+        Ok(published >= RELAY_BATCH / 2)
     }
 
     async fn stop(&self) -> Result<()> {

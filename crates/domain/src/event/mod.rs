@@ -6,10 +6,10 @@ mod headers;
 mod ports;
 mod relay;
 
-pub use consumer::{Consumer, MAX_TRIES};
+pub use consumer::{BATCH as CONSUMER_BATCH, Consumer, MAX_TRIES};
 pub use headers::{Headers, Origin, REQUEST_ID, TRACEPARENT, TRACESTATE};
 pub use ports::*;
-pub use relay::Relay;
+pub use relay::{BATCH as RELAY_BATCH, Relay};
 
 use serde::{Deserialize, Serialize};
 

@@ -229,8 +229,8 @@ pub struct Progress {
 ///   more than the partitions divided by the live owners, rounded up, once all have asked.
 /// * `commit` MUST apply the effect and move the offset to the one behind the event in one
 ///   transaction, and only if the stored offset is the lease's, the event does not lie before it
-///   and no later epoch has owned the partition; else it changes nothing and answers `Conflict`. So an effect happens exactly once even with two
-///   owners for a moment.
+///   and no later epoch has owned the partition; else it changes nothing and answers `Conflict`.
+///   So an effect happens exactly once even with two owners for a moment.
 /// * A named event whose effect the group has had before MUST have no second one; only the
 ///   offset moves. A relay that lost the log's answer publishes again, and then one event lies
 ///   at two offsets.
@@ -246,4 +246,14 @@ pub trait ConsumerStore: Send + Sync {
 
     /// Applies one effect.
     async fn commit(&self, progress: Progress) -> Result<()>;
+
+    /// Applies the effects of runs of events, none of them dead: each run is of one partition, and
+    /// its events follow each other. As `commit` would one after the other; after a failure a
+    /// store may have applied some of them or none.
+    async fn commit_all(&self, runs: Vec<Vec<Progress>>) -> Result<()> {
+        for progress in runs.into_iter().flatten() {
+            self.commit(progress).await?;
+        }
+        Ok(())
+    }
 }

@@ -5,7 +5,7 @@ use super::{EventLog, Outbox, OutboxEntry, Record};
 use crate::Result;
 
 /// How many rows one pass claims.
-const BATCH: u32 = 500;
+pub const BATCH: u32 = 500;
 /// How long a claim lasts if its relay dies: longer than an append may take.
 const LEASE: Duration = Duration::from_secs(30);
 

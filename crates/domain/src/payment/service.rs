@@ -3,10 +3,11 @@ use std::time::Duration;
 
 use super::{Payment, PaymentStatus, PaymentStore, Refund, Settlement};
 use crate::concert::SeatChange;
+use crate::concurrent::both;
 use crate::event::{Event, Origin};
 use crate::idempotency::once;
 use crate::queue::{Pass, QueueService, QueueToken};
-use crate::reservation::{Reservation, ReservationStatus, ReservationStore};
+use crate::reservation::{Reservation, ReservationStatus, ReservationStore, Shield};
 use crate::{
     Applied, Error, IdAllocator, IdKind, IdempotencyClaim, IdempotencyStore, Page, PageRequest,
     PaymentId, ReservationId, Result, Seen, UserId,
@@ -44,6 +45,7 @@ pub struct RefundRequest {
 pub struct PaymentService {
     pub(crate) store: Arc<dyn PaymentStore>,
     pub(crate) reservations: Arc<dyn ReservationStore>,
+    pub(crate) shield: Shield,
     pub(crate) queue: Arc<QueueService>,
     pub(crate) changes: SeatChange,
     pub(crate) answers: Arc<dyn IdempotencyStore>,
@@ -66,8 +68,9 @@ impl PaymentService {
         let location = settlement.reservation.location();
         let paid = self.store.settle(settlement).await?;
         if let Applied::Fresh(_) = paid {
-            self.changes.announce(&[location]).await;
-            self.queue.finish(pass.digest).await.ok();
+            let announce = async { self.changes.announce(&[location]).await };
+            let finish = async { self.queue.finish(pass.digest).await.map_or((), |()| ()) };
+            both(announce, finish).await;
         }
         Ok(paid)
     }
@@ -127,7 +130,7 @@ impl PaymentService {
         let event =
             Event::payment_refunded(&payment, &case.reservation)?.because_of(&request.origin);
         let transaction_id = self.ids.next(IdKind::Transaction).await?;
-        let location = case.reservation.location();
+        let reservation = case.reservation.clone();
         let refund = Refund {
             payment,
             reservation: case.reservation,
@@ -137,7 +140,8 @@ impl PaymentService {
         };
         let refunded = self.store.refund(refund).await?;
         if let Applied::Fresh(_) = refunded {
-            self.changes.announce(&[location]).await;
+            self.shield.lift(&reservation).await;
+            self.changes.announce(&[reservation.location()]).await;
         }
         Ok(refunded)
     }

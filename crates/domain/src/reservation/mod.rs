@@ -2,9 +2,11 @@
 
 mod ports;
 mod service;
+mod shield;
 
 pub use ports::*;
 pub use service::{HoldRequest, ReservationService};
+pub(crate) use shield::Shield;
 
 use serde::{Deserialize, Serialize};
 

@@ -1,18 +1,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Hold, Reservation, ReservationStatus, ReservationStore, Swept};
-use crate::concert::{ConcertService, SeatChange};
+use super::{Hold, Reservation, ReservationStatus, ReservationStore, Shield, Swept};
+use crate::concert::{ConcertService, SeatChange, SeatLocation};
 use crate::idempotency::once;
-use crate::lock::{Lock, Locked, while_kept};
 use crate::queue::{Pass, QueueService, QueueToken};
 use crate::{
     Applied, Error, IdAllocator, IdKind, IdempotencyClaim, IdempotencyStore, Page, PageRequest,
     ReservationId, Result, ScheduleId, SeatId, UserId,
 };
-
-/// How long the shield of a seat outlasts a holder that died; who works renews it.
-const SHIELD_LEASE: Duration = Duration::from_secs(3);
 
 /// How many ended holds one sweep tidies.
 const SWEEP_BATCH: u32 = 100;
@@ -39,7 +35,7 @@ pub struct ReservationService {
     pub(crate) queue: Arc<QueueService>,
     pub(crate) concerts: Arc<ConcertService>,
     pub(crate) changes: SeatChange,
-    pub(crate) lock: Arc<dyn Lock>,
+    pub(crate) shield: Shield,
     pub(crate) answers: Arc<dyn IdempotencyStore>,
     pub(crate) ids: Arc<IdAllocator>,
     pub(crate) hold_ttl: Duration,
@@ -54,9 +50,11 @@ impl ReservationService {
 
     async fn hold_anew(&self, request: HoldRequest) -> Result<Applied<Reservation>> {
         let pass = self.queue.enter_as(&request.token, request.user).await?;
+        let location = SeatLocation { schedule: request.schedule, concert: pass.concert };
+        let claim = request.claim.as_ref();
+        let _turn = self.shield.enter(location, request.seat, claim).await?;
         let hold = self.decide(&pass, request).await?;
-        let location = hold.reservation.location();
-        let held = self.shielded(hold).await?;
+        let held = self.shield.hold(&*self.store, hold).await?;
         if let Applied::Fresh(_) = held {
             self.changes.announce(&[location]).await;
         }
@@ -87,26 +85,6 @@ impl ReservationService {
         Ok(Hold { reservation, claim: request.claim })
     }
 
-    /// Puts the lock of the seat around the transaction. The lock turns a crowd away early; when
-    /// it cannot be reached, or an equal request of the same caller has it, the store decides.
-    async fn shielded(&self, hold: Hold) -> Result<Applied<Reservation>> {
-        let name = format!("seat:{}", hold.reservation.seat_id);
-        let owner = match &hold.claim {
-            Some(claim) => format!("{}:{}", claim.user, claim.key.as_str()),
-            None => hold.reservation.id.to_string(),
-        };
-        match self.lock.acquire(&name, &owner, SHIELD_LEASE).await {
-            Ok(Locked::HeldBy(other)) if other != owner => Err(Error::SeatNotAvailable),
-            Ok(Locked::Acquired) => {
-                let keep = self.lock.keep(&name, &owner, SHIELD_LEASE);
-                let held = while_kept(keep, self.store.hold(hold)).await;
-                self.lock.release(&name, &owner).await.ok();
-                held
-            }
-            Ok(Locked::HeldBy(_)) | Err(_) => self.store.hold(hold).await,
-        }
-    }
-
     /// The user's reservation; somebody else's answers as a missing one.
     pub async fn find(&self, user: UserId, id: ReservationId) -> Result<Reservation> {
         let found = self.store.find(id).await?.map(|seen| seen.value);
@@ -123,6 +101,7 @@ impl ReservationService {
         let reservation = self.find(user, id).await?;
         let cancelled = self.store.cancel(id, user).await?;
         if cancelled {
+            self.shield.lift(&reservation).await;
             self.changes.announce(&[reservation.location()]).await;
         }
         Ok(cancelled)

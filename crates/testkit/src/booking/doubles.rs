@@ -32,6 +32,17 @@ impl Lock for StuckLock {
     async fn release(&self, _: &str, _: &str) -> Result<()> {
         self.0.clone().map(drop)
     }
+
+    async fn holder(&self, _: &str) -> Result<Option<String>> {
+        self.0.clone().map(|locked| match locked {
+            Locked::Acquired => None,
+            Locked::HeldBy(owner) => Some(owner),
+        })
+    }
+
+    async fn clear(&self, _: &str) -> Result<()> {
+        self.0.clone().map(drop)
+    }
 }
 
 /// A cache that does not answer.

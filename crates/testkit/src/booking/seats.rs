@@ -79,6 +79,24 @@ pub async fn a_lock_in_other_hands_turns_callers_away<H: Harness>() {
     assert_eq!((winners, world.seat(&show, 0).await), (0, SeatStatus::Available));
 }
 
+/// The shield remembers for a while that a seat was taken, and not longer than it is.
+pub async fn a_seat_that_was_given_back_can_be_held_at_once<H: Harness>() {
+    let world = World::<H>::start().await;
+    let booking = Booking::open(&world).await;
+    let services = &booking.services;
+    let other = stranger(&world, services, &booking.show, booking.show.seats[0]).await;
+    let held = booking.hold(0).await;
+    let refused = services.reservations.hold(other.clone()).await;
+    assert_eq!(refused, Err(Error::SeatNotAvailable));
+    services.reservations.cancel(booking.user, held.id).await.unwrap();
+    let held = booking.hold(0).await;
+    let payment = booking.pay(&held).await;
+    let refused = services.reservations.hold(other.clone()).await;
+    assert_eq!(refused, Err(Error::SeatNotAvailable));
+    booking.refund(&payment, None).await.unwrap();
+    assert!(services.reservations.hold(other).await.is_ok());
+}
+
 pub async fn a_cache_that_does_not_answer_makes_nothing_wrong<H: Harness>() {
     let world = World::<H>::start().await;
     let mut ports = world.ports();
