@@ -6,7 +6,7 @@ SHELL := bash
 # Unless the caller says otherwise, the service keeps everything in one file below var/.
 export DATABASE_URL ?= sqlite:var/concert.db
 
-.PHONY: help run run-full services-up services-down test test-embedded ci bench schemathesis fmt fmt-check lint domain-gate deny docs docs-check docs-update up down docker-check clean-data
+.PHONY: help run run-full services-up services-down test test-embedded ci bench bench-quick bench-smoke schemathesis fmt fmt-check lint domain-gate deny docs docs-check docs-update up down docker-check clean-data
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -33,12 +33,20 @@ test: ## all tests, on every engine, with servers of their own that are gone aft
 test-embedded: ## the tests that need no server
 	@scripts/test.sh embedded
 
-ci: fmt-check lint domain-gate deny docker-check test docs docs-check ## what .ci/run calls: every gate and every test
+ci: fmt-check lint domain-gate deny docker-check test bench-smoke docs docs-check ## what .ci/run calls: every gate and every test
 	@echo "ci: all gates passed"
 
-bench: ## measure the service on the embedded engine, release build
+bench: ## measure everything on MySQL, Redis and Kafka for some 20 minutes, and make docs/BENCHMARKS.md
 	cargo build --release --locked -p concert-app --bin concert
-	target/release/concert bench
+	@scripts/services run -- scripts/bench.sh full
+
+bench-quick: ## the same in a few minutes; the page in target/bench is not the real one
+	cargo build --release --locked -p concert-app --bin concert
+	@scripts/services run -- scripts/bench.sh quick
+
+bench-smoke: ## every benchmark for a moment, on whichever binary is built, to see that it works
+	@[ -x target/debug/concert ] || [ -x target/release/concert ] || cargo build --locked -p concert-app --bin concert
+	@scripts/services run -- scripts/bench.sh smoke
 
 schemathesis: ## hard input made from the OpenAPI document, on the embedded engine (about a minute)
 	scripts/schemathesis.sh embedded

@@ -30,6 +30,14 @@ async fn every_command_explains_itself() {
 }
 
 #[tokio::test]
+async fn every_bench_shows_examples() {
+    for bench in ["http", "journey", "growth", "overload"] {
+        let help = stdout(&concert(&["bench", bench, "--help"], &[]).await);
+        assert!(help.contains(&format!("concert bench {bench} ")), "no example:\n{help}");
+    }
+}
+
+#[tokio::test]
 async fn the_help_of_serve_lists_every_variable_with_its_default() {
     let help = stdout(&concert(&["serve", "--help"], &[]).await);
     for (variable, default) in [

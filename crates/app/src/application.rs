@@ -155,7 +155,7 @@ fn bind(config: &Config, state: AppState) -> Result<(Server, SocketAddr)> {
     Ok((server.run(), addr))
 }
 
-fn default_threads() -> usize {
+pub(crate) fn default_threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from).min(MOST_DEFAULT_THREADS)
 }
 

@@ -1,37 +1,55 @@
 //! `concert bench`: figures of this build on this machine.
 
+mod bare;
+mod books;
+mod contest;
+mod effort;
+mod growth;
 mod http;
-mod queue;
+mod journey;
+mod limits;
+pub(super) mod load;
+mod overload;
+mod place;
 pub mod report;
-mod table;
+mod rows;
+mod seed;
+mod service;
+mod sql;
+mod world;
 
 use anyhow::Result;
 use clap::Subcommand;
 
-/// What is measured; everything, if nothing is named.
+/// What is measured.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  concert bench                                        both benchmarks with their defaults
-  concert bench http --seconds 10 --clients 64
-  concert bench http --url http://127.0.0.1:8080       against a service that runs already
-  concert bench queue --waiting 1000000 --json
+  concert bench http --quick                           paths beside their limits, a first look
+  concert bench http --out docs/benchmarks/http.json
+  concert bench journey --clients 128                  whole journeys, and a storm
+  concert bench growth --waiting 1000,1000000          the same with more of everything
   concert bench report                                 docs/BENCHMARKS.md from the figures kept
 
-Use a release build. Everything is made in a temporary folder that is removed afterwards, except
-that `bench http` makes a concert with its buyers in the service that --url names, or in the
-engines of the environment if DATABASE_URL is a MySQL server.")]
+Use a release build. Everything is made in places of its own and removed afterwards.")]
 pub struct Args {
     #[command(subcommand)]
-    what: Option<What>,
+    what: What,
 }
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Status, seats, join, hold and pay over HTTP, by clients that wait for each answer.
-    Http(http::Args),
-    /// Poll, join and admission in long queues, without HTTP.
-    Queue(queue::Args),
+    /// Every path over HTTP, beside what the machine could do.
+    Http(Box<http::Args>),
+    /// Whole journeys from the queue to the consumed event, and a storm.
+    Journey(Box<journey::Args>),
+    /// More than the service can: what is answered, refused, and how late.
+    Overload(Box<overload::Args>),
+    /// Whether paths cost more with more users, seats, clients and instances.
+    Growth(Box<growth::Args>),
+    /// The limit of an answer over HTTP, for the other benches.
+    #[command(hide = true)]
+    Bare,
     /// Make the page and its plots from the figures that the parts have written.
     Report(report::Args),
 }
@@ -39,12 +57,11 @@ enum What {
 /// Runs the command.
 pub async fn run(args: Args) -> Result<()> {
     match args.what {
-        Some(What::Http(args)) => http::run(args).await,
-        Some(What::Queue(args)) => queue::run(args).await,
-        Some(What::Report(args)) => report::run(&args),
-        None => {
-            http::run(http::Args::default()).await?;
-            queue::run(queue::Args::default()).await
-        }
+        What::Http(args) => http::run(*args).await,
+        What::Journey(args) => journey::run(*args).await,
+        What::Overload(args) => overload::run(*args).await,
+        What::Growth(args) => growth::run(*args).await,
+        What::Bare => bare::run().await,
+        What::Report(args) => report::run(&args),
     }
 }

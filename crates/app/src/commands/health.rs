@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+use super::bench::load::{Wire, get};
 use super::say;
-use super::wire::Connection;
 use crate::config;
 
 /// Which service is asked.
@@ -38,12 +38,13 @@ pub async fn run(args: Args) -> Result<()> {
 }
 
 async fn ask(addr: SocketAddr) -> Result<()> {
-    let mut service = Connection::open(addr).await?;
-    let status = service.send("GET", "/readyz", "", None).await?;
-    if status == 200 {
+    let mut service = Wire::open(addr).await?;
+    let answer = service.exchange(&get("/readyz", "")).await?;
+    if answer.status == 200 {
         return say(format_args!("http://{addr} is ready."));
     }
-    match down(&service.json()?)[..] {
+    let readiness = serde_json::from_slice(answer.body).context("the answer is no JSON")?;
+    match down(&readiness)[..] {
         [] => bail!("http://{addr} is not ready: it is starting or stopping"),
         ref names => bail!("http://{addr} is not ready: {} is down", names.join(", ")),
     }

@@ -8,7 +8,6 @@ pub mod outbox;
 pub mod seed;
 pub mod serve;
 pub mod token;
-mod wire;
 
 use std::io::{ErrorKind, Write};
 

@@ -1,0 +1,224 @@
+use anyhow::{Context, Result};
+
+use super::super::contest::{Outcome, median, ratio};
+use super::super::effort::Effort;
+use super::super::report::{Cell, Environment, Sample, Section, Table, Target, figure};
+use super::super::rows::{once, rounds, table};
+use super::super::seed;
+use super::{Burst, Figures, LARGE, Played, SMALL};
+
+pub(super) fn section(
+    figures: &Figures,
+    effort: &Effort,
+    environment: Environment,
+) -> Result<Section> {
+    let command = "scripts/services run -- scripts/bench.sh http";
+    let mut section = Section::new("http", "Paths over HTTP", command, environment);
+    section.intro = intro(figures, effort);
+    section.tables = vec![paths(figures), tool(figures)?, bursts(figures), process(figures)];
+    section.targets = targets(figures);
+    section.notes = vec![seed::WHERE.to_owned()];
+    Ok(section)
+}
+
+fn intro(figures: &Figures, effort: &Effort) -> String {
+    format!(
+        "The service on {}, the servers and the load on this one machine. Clients wait for each \
+         answer. Each path and its limits took turns for {} rounds of {} s; a ratio is that of each \
+         round. Bare statements use a pool as large as the service's, {} connections.",
+        figures.engines,
+        effort.rounds(),
+        figure(effort.during().as_secs_f64()),
+        figures.pool
+    )
+}
+
+fn paths(figures: &Figures) -> Table {
+    let columns = [
+        "path",
+        "clients",
+        "a second",
+        "p50 ms",
+        "p99 ms",
+        "not good",
+        "limit",
+        "limit, a second",
+        "ratio",
+        "seed's own",
+        "factor",
+    ];
+    let mut table = table("Good answers in a second", &columns);
+    for played in &figures.contests {
+        let (paths, limits): (Vec<_>, Vec<_>) =
+            played.outcomes.iter().partition(|outcome| is_path(outcome));
+        for path in paths {
+            let mut row = measured(path, played.clients);
+            let mut limits = limits.iter().map(|limit| limit_cells(path, limit));
+            row.extend(limits.next().unwrap_or_else(|| empty(3)));
+            row.extend(own_cells(path, played.clients));
+            table.row(row);
+            for limit in limits {
+                table.row([empty(6), limit, empty(2)].concat());
+            }
+        }
+    }
+    table
+}
+
+fn empty(cells: usize) -> Vec<Cell> {
+    vec![Cell::from(""); cells]
+}
+
+fn measured(path: &Outcome, clients: usize) -> Vec<Cell> {
+    let millis = |quantile| {
+        let all: Vec<_> = path.tallies.iter().map(|tally| tally.millis(quantile)).collect();
+        Cell::from(rounds(&all))
+    };
+    let faults = path.whole().map_or_else(|_| String::new(), |whole| whole.faults());
+    let (name, clients) = (path.name.clone().into(), clients.to_string().into());
+    vec![name, clients, rounds(&path.rates).into(), millis(0.5), millis(0.99), faults.into()]
+}
+
+fn limit_cells(path: &Outcome, limit: &Outcome) -> Vec<Cell> {
+    let ratios = rounds(&ratios(path, limit));
+    vec![limit.name.clone().into(), rounds(&limit.rates).into(), ratios.into()]
+}
+
+fn own_cells(path: &Outcome, clients: usize) -> Vec<Cell> {
+    seed::per_second(&path.name, clients).map_or_else(
+        || empty(2),
+        |own| vec![figure(own).into(), figure(ratio(path.median(), own)).into()],
+    )
+}
+
+fn is_path(outcome: &Outcome) -> bool {
+    !outcome.name.starts_with("bare ")
+}
+
+/// Round by round: both had the same machine.
+fn ratios(path: &Outcome, limit: &Outcome) -> Vec<f64> {
+    path.rates.iter().zip(&limit.rates).map(|(path, limit)| ratio(*path, *limit)).collect()
+}
+
+/// What the generator itself costs, seen beside the handler that costs least.
+fn tool(figures: &Figures) -> Result<Table> {
+    let columns = ["clients", "bare handler, a second", "us a request", "of one core"];
+    let mut table = table("The load generator's own cost", &columns);
+    for played in figures.contests.iter().filter(|played| named(played, "status")) {
+        let bare = played.outcomes.iter().find(|outcome| outcome.name == "bare handler");
+        let bare = bare.context("a bare handler")?;
+        let (cpu, sent) = (bare.whole()?.cpu.as_secs_f64(), bare.whole()?.sent() as f64);
+        let passed: f64 = bare.tallies.iter().map(|tally| tally.took.as_secs_f64()).sum();
+        table.row([
+            played.clients.to_string().into(),
+            rounds(&bare.rates).into(),
+            once(ratio(cpu * 1e6, sent)).into(),
+            Cell::from(once(ratio(cpu, passed))),
+        ]);
+    }
+    Ok(table)
+}
+
+fn bursts(figures: &Figures) -> Table {
+    let columns =
+        ["", "clients", "burst ms", "winners", "told it is taken", "else", "statements at MySQL"];
+    let mut table = table("One hot seat, wanted by all at the same time", &columns);
+    for (number, burst) in figures.bursts.iter().enumerate() {
+        table.row([
+            format!("round {}", number + 1).into(),
+            burst.clients.to_string().into(),
+            once(burst.millis).into(),
+            burst.winners.to_string().into(),
+            burst.losers.to_string().into(),
+            burst.faults.clone().into(),
+            Cell::from(burst.statements.map(figure).unwrap_or_default()),
+        ]);
+    }
+    let (clients, millis) = seed::HOT_SEAT;
+    let mut row = vec!["seed's own".into(), clients.to_string().into(), once(millis).into()];
+    row.extend(empty(4));
+    table.row(row);
+    table
+}
+
+fn process(figures: &Figures) -> Table {
+    let mut table = table("The process", &["", "measured", "seed's own"]);
+    let [idle, loaded, longest] = figures.memory;
+    let told = |measured: Option<f64>| measured.map(figure).unwrap_or_default();
+    for (what, measured, own) in [
+        ("start to ready, s", Some(figures.ready.as_secs_f64()), Some(seed::READY_S)),
+        ("resident MiB, idle", idle.map(|memory| memory.now), Some(seed::IDLE_MIB)),
+        ("resident MiB at most, under load", loaded.map(|m| m.peak), Some(seed::LOADED_MIB)),
+        ("the same after the longest list", longest.map(|memory| memory.peak), None),
+    ] {
+        table.row([what.into(), told(measured).into(), Cell::from(told(own))]);
+    }
+    table
+}
+
+fn named(played: &Played, name: &str) -> bool {
+    played.outcomes.first().is_some_and(|outcome| outcome.name == name)
+}
+
+/// The best over the numbers of clients: a target names none.
+fn best(figures: &Figures, name: &str) -> Sample {
+    let of_name = figures.contests.iter().flat_map(|played| &played.outcomes);
+    let of_name = of_name.filter(|outcome| outcome.name == name);
+    let best = of_name.max_by(|a, b| a.median().total_cmp(&b.median()));
+    best.map_or_else(|| once(0.0), |best| Sample::of(&best.rates, "a second"))
+}
+
+/// The lowest ratio over the numbers of clients.
+fn lowest(figures: &Figures, name: &str, limit: &str) -> Option<Sample> {
+    let ratios = figures.contests.iter().filter_map(|played| {
+        let path = played.outcomes.iter().find(|outcome| outcome.name == name)?;
+        let limit = played.outcomes.iter().find(|outcome| outcome.name == limit)?;
+        Some(ratios(path, limit))
+    });
+    let lowest = ratios.min_by(|a, b| median(a).total_cmp(&median(b)))?;
+    Some(rounds(&lowest))
+}
+
+fn targets(figures: &Figures) -> Vec<Target> {
+    let (small, large) = (format!("hold, hall of {SMALL}"), format!("hold, hall of {LARGE}"));
+    let mut targets = Vec::new();
+    for (name, limit, wanted) in [
+        ("status", "bare handler", 0.5),
+        ("seats, hall of 50", "bare handler", 0.5),
+        ("seats, 304", "bare handler", 0.8),
+        (large.as_str(), "bare commits", 0.5),
+        (large.as_str(), small.as_str(), 0.9),
+        ("pay", "bare transactions", 0.5),
+    ] {
+        if let Some(found) = lowest(figures, name, limit) {
+            targets.push(Target::at_least(&format!("{name}, of {limit}"), &found, wanted));
+        }
+    }
+    for (name, wanted) in [("token issue", 15_000.0), (large.as_str(), 2_500.0), ("pay", 1_500.0)] {
+        targets.push(Target::at_least(name, &best(figures, name), wanted));
+    }
+    targets.extend(hot_targets(figures));
+    if let Some(loaded) = figures.memory[1] {
+        let peak = Sample::of(&[loaded.peak], "MiB");
+        targets.push(Target::at_most("resident under load", &peak, 60.0));
+    }
+    let ready = Sample::of(&[figures.ready.as_secs_f64()], "s");
+    targets.push(Target::at_most("start to ready", &ready, 1.0));
+    targets
+}
+
+fn hot_targets(figures: &Figures) -> Vec<Target> {
+    let of = |figure: &dyn Fn(&Burst) -> Option<f64>| {
+        rounds(&figures.bursts.iter().filter_map(figure).collect::<Vec<_>>())
+    };
+    let mut targets = vec![
+        Target::at_most("hot seat: winners", &of(&|burst| Some(burst.winners as f64)), 1.0),
+        Target::at_most("hot seat: burst, ms", &of(&|burst| Some(burst.millis)), 200.0),
+    ];
+    let statements = of(&|burst| burst.statements);
+    if statements.rounds > 0 {
+        let what = "hot seat: statements at MySQL, of which a request makes one at least";
+        targets.push(Target::at_most(what, &statements, 32.0));
+    }
+    targets
+}
