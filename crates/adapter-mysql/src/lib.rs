@@ -16,6 +16,7 @@ mod health;
 mod hold;
 mod id;
 mod idempotency;
+pub mod lab;
 mod lease;
 mod migrate;
 mod outbox;

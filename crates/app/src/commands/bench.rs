@@ -6,9 +6,11 @@ mod contest;
 mod effort;
 mod growth;
 mod http;
+mod indexes;
 mod journey;
 mod limits;
 pub(super) mod load;
+mod locks;
 mod overload;
 mod place;
 pub mod report;
@@ -29,6 +31,8 @@ Examples:
   concert bench http --out docs/benchmarks/http.json
   concert bench journey --clients 128                  whole journeys, and a storm
   concert bench growth --waiting 1000,1000000          the same with more of everything
+  concert bench indexes --out docs/benchmarks/indexes.json
+  concert bench locks --out docs/benchmarks/locks.json
   concert bench report                                 docs/BENCHMARKS.md from the figures kept
 
 Use a release build. Everything is made in places of its own and removed afterwards.")]
@@ -47,6 +51,10 @@ enum What {
     Overload(Box<overload::Args>),
     /// Whether paths cost more with more users, seats, clients and instances.
     Growth(Box<growth::Args>),
+    /// Queries at a million rows without an index, with the seed's and with ours.
+    Indexes(Box<indexes::Args>),
+    /// Six ways to sell a seat to one of many, on the same work.
+    Locks(Box<locks::Args>),
     /// The limit of an answer over HTTP, for the other benches.
     #[command(hide = true)]
     Bare,
@@ -61,6 +69,8 @@ pub async fn run(args: Args) -> Result<()> {
         What::Journey(args) => journey::run(*args).await,
         What::Overload(args) => overload::run(*args).await,
         What::Growth(args) => growth::run(*args).await,
+        What::Indexes(args) => indexes::run(*args).await,
+        What::Locks(args) => locks::run(*args).await,
         What::Bare => bare::run().await,
         What::Report(args) => report::run(&args),
     }

@@ -18,7 +18,7 @@ Examples:
   concert bench indexes --out docs/benchmarks/indexes.json
   concert bench report --from docs/benchmarks --to docs/BENCHMARKS.md
 
-The pictures go into the folder of the figures. The page says of each part which command made it.")]
+The pictures go into the folder of the figures, LOCKS.md beside the page. The page says of each part which command made it.")]
 pub struct Args {
     /// The folder with the figures, one JSON file for each part.
     #[arg(long, value_name = "FOLDER", default_value = "docs/benchmarks")]
@@ -35,7 +35,11 @@ pub fn run(args: &Args) -> Result<()> {
         let picture = plot::svg(plot).with_context(|| format!("drawing {}", plot.file))?;
         write(&path, &picture)?;
     }
-    write(&args.to, &page(&sections, &folder_from(&args.to, &args.from)))?;
+    let folder = folder_from(&args.to, &args.from);
+    write(&args.to, &page(&sections, &folder))?;
+    if let Some(locks) = sections.iter().find(|section| section.id == "locks") {
+        write(&args.to.with_file_name("LOCKS.md"), &locks_page(locks, &folder))?;
+    }
     say(format_args!("{} has {} parts.", args.to.display(), sections.len()))
 }
 
@@ -90,6 +94,12 @@ fn page(sections: &[Section], folder: &str) -> String {
         text.push_str(&render(section, folder));
     }
     text
+}
+
+/// Which way of selling a seat to use when, beside the figures that say so.
+fn locks_page(locks: &Section, folder: &str) -> String {
+    let guide = include_str!("locks.md");
+    format!("{guide}{}", render(locks, folder))
 }
 
 fn targets(sections: &[Section]) -> String {
@@ -191,6 +201,8 @@ mod tests {
         let locks = page.find("(figures/locks.svg)").unwrap();
         assert!(locks < page.find("(figures/other.svg)").unwrap(), "{page}");
         assert!(from.join("locks.svg").is_file());
+        let locks = std::fs::read_to_string(folder.path().join("LOCKS.md")).unwrap();
+        assert!(locks.contains("Which to use") && locks.contains("| a\\|b |"), "{locks}");
     }
 
     #[test]
