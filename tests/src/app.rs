@@ -1,6 +1,7 @@
 use std::ops::Deref;
 use std::time::Duration;
 
+use concert_app::config::Limits;
 use concert_app::{Application, Config};
 use concert_domain::Timestamp;
 use serde_json::Value;
@@ -20,6 +21,8 @@ pub fn quick() -> Config {
         consume_interval: often,
         reconcile_interval: often,
         shutdown_grace: 10 * often,
+        // All clients of a test share one address.
+        limits: Limits { rate_limit: false, ..Limits::default() },
         ..Config::default()
     }
 }

@@ -11,6 +11,7 @@ use crate::{Client, FullSet};
 /// Like [`quick`](crate::quick), for a process of its own.
 const OFTEN: &[(&str, &str)] = &[
     ("HTTP_WORKERS", "1"),
+    ("RATE_LIMIT", "off"),
     ("QUEUE_TICK", "100ms"),
     ("SWEEP_INTERVAL", "100ms"),
     ("RELAY_INTERVAL", "100ms"),

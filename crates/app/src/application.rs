@@ -15,11 +15,13 @@ use actix_web::{App, HttpServer, web};
 use anyhow::{Context, Result};
 use concert_domain::Ports;
 use concert_domain::ports::Services;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::auth::{Authority, Bearers};
 use crate::config::Config;
+use crate::middleware::Guard;
 use crate::state::{AppState, Readiness};
 use crate::waits::Waits;
 use crate::{demo, routes, telemetry, workers};
@@ -44,6 +46,7 @@ pub struct Application {
     services: Services,
     readiness: Readiness,
     bearers: Option<Arc<Bearers>>,
+    guard: Guard,
     server: Option<(Server, SocketAddr)>,
 }
 
@@ -61,7 +64,9 @@ impl Application {
             tracing::info!("the store was empty; the demo data is loaded");
         }
         let services = Services::new(&ports, config.settings());
+        config.check_drain()?;
         let readiness = Readiness::default();
+        let guard = Guard::new(&config.limits);
         let state = AppState {
             services: services.clone(),
             ports: ports.clone(),
@@ -69,10 +74,11 @@ impl Application {
             transport_security: browsers::transport_security(&config.browsers),
             readiness: readiness.clone(),
             waits: Waits::new(config.queue_active_ttl),
+            guard: guard.clone(),
             metrics: telemetry::metrics(),
         };
         let server = if config.roles.api { Some(bind(&config, state)?) } else { None };
-        Ok(Self { config, ports, services, readiness, bearers, server })
+        Ok(Self { config, ports, services, readiness, bearers, guard, server })
     }
 
     /// The bound address; of a process that serves no requests, the configured one.
@@ -93,6 +99,11 @@ impl Application {
         };
         self.readiness.set(false);
         tracing::info!("stopping");
+        let deadline = Instant::now() + self.config.shutdown_grace;
+        if ended.is_none() {
+            // Balancers see that it is not ready before it stops to listen.
+            tokio::time::sleep(self.config.limits.drain_delay).await;
+        }
         cancel.cancel();
         let finish = async {
             background.wait().await;
@@ -101,7 +112,7 @@ impl Application {
                 None => serving.await,
             }
         };
-        match tokio::time::timeout(self.config.shutdown_grace, finish).await {
+        match tokio::time::timeout_at(deadline, finish).await {
             Ok(served) => served.context("the HTTP server panicked")?.context("the HTTP server")?,
             Err(_) => {
                 tracing::warn!("the grace ended before all work had; what is left is cut off")
@@ -120,12 +131,15 @@ impl Application {
         if let Some(bearers) = self.bearers.clone() {
             tasks.spawn(cancel.clone().run_until_cancelled_owned(bearers.watch()));
         }
+        let guard = self.guard.clone();
+        tasks.spawn(cancel.clone().run_until_cancelled_owned(guard.keep_small()));
         tasks.close();
         tasks
     }
 }
 
 fn bind(config: &Config, state: AppState) -> Result<(Server, SocketAddr)> {
+    let guard = state.guard.clone();
     let state = web::Data::new(state);
     let told = config.browsers.clone();
     let app = move || {
@@ -144,6 +158,7 @@ fn bind(config: &Config, state: AppState) -> Result<(Server, SocketAddr)> {
         .workers(threads)
         .backlog(BACKLOG)
         .max_connections(connections.div_ceil(threads))
+        .on_connect(move |io, data| guard.connected(io, data))
         .keep_alive(KEEP_ALIVE)
         .client_request_timeout(REQUEST_HEAD)
         .client_disconnect_timeout(DISCONNECT)

@@ -4,6 +4,7 @@ mod auth;
 mod browsers;
 mod engines;
 mod error;
+mod limits;
 mod parse;
 mod telemetry;
 mod url;
@@ -12,6 +13,7 @@ pub use auth::{Auth, Callers, JwtRules, KeySource, Secret};
 pub use browsers::{Browsers, Origins};
 pub use engines::Engines;
 pub use error::ConfigError;
+pub use limits::{Limits, Proxies};
 pub use parse::{AuthMode, LogFormat, Roles};
 pub use telemetry::{Collector, Ratio, Telemetry};
 pub use url::{DatabaseUrl, ServerUrl};
@@ -123,6 +125,10 @@ pub struct Config {
     #[command(flatten)]
     pub browsers: Browsers,
 
+    /// How much is taken from whom, and at once.
+    #[command(flatten)]
+    pub limits: Limits,
+
     /// Which engines keep what. The last one, because what follows would come under its heading.
     #[command(flatten)]
     pub engines: Engines,
@@ -136,6 +142,7 @@ impl Default for Config {
             http_workers: None,
             http_max_connections: 10_000,
             telemetry: Telemetry::default(),
+            limits: Limits::default(),
             engines: Engines::default(),
             kafka_group: "concert".to_owned(),
             roles: Roles::default(),
@@ -174,6 +181,22 @@ impl Config {
             hold_ttl: self.hold_ttl,
             refund_cutoff: self.refund_cutoff,
         }
+    }
+
+    /// Refuses a delay that would leave no time to finish.
+    pub fn check_drain(&self) -> Result<(), ConfigError> {
+        let delay = self.limits.drain_delay;
+        if delay < self.shutdown_grace {
+            return Ok(());
+        }
+        Err(ConfigError {
+            variable: "DRAIN_DELAY".to_owned(),
+            value: Some(humantime::format_duration(delay).to_string()),
+            allowed: format!(
+                "it must be shorter than SHUTDOWN_GRACE, which is {}",
+                humantime::format_duration(self.shutdown_grace)
+            ),
+        })
     }
 }
 

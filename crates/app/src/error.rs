@@ -203,6 +203,11 @@ impl ApiError {
         }
     }
 
+    /// A refusal that is worth repeating after so long.
+    pub fn later(code: ErrorCode, detail: impl Into<String>, retry_after: Duration) -> Self {
+        Self { retry_after, ..Self::new(code, detail) }
+    }
+
     /// The field that breaks a rule.
     pub fn invalid(field: impl Into<String>, message: impl Into<String>) -> Self {
         Error::invalid(field, message).into()

@@ -15,6 +15,7 @@ pub mod error;
 pub mod extract;
 pub mod gateway;
 pub mod metered;
+pub mod middleware;
 pub mod openapi;
 pub mod request_id;
 pub mod routes;

@@ -9,6 +9,7 @@ use concert_domain::ports::Services;
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::auth::Authority;
+use crate::middleware::Guard;
 use crate::waits::Waits;
 
 /// Shared by every handler of one application.
@@ -25,6 +26,8 @@ pub struct AppState {
     pub readiness: Readiness,
     /// Compares waits with what was told.
     pub waits: Waits,
+    /// Keeps too much away.
+    pub guard: Guard,
     /// Renders `/metrics`.
     pub metrics: PrometheusHandle,
 }

@@ -39,6 +39,7 @@ pub async fn run(args: Args, log: &LogArgs) -> Result<()> {
     let config = args.config;
     // Before the store is touched: what is wrong with the configuration needs no store.
     Authority::open(config.auth()?)?;
+    config.check_drain()?;
     let guided = config.seed_demo && config.roles.api && log.log_format == LogFormat::Pretty;
     let stop = stop_signal()?;
     let ports = composition::engine(&config).await?;

@@ -65,6 +65,21 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         })
 }
 
+/// A duration that may be none at all.
+pub(super) fn delay(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).ok().filter(|time| *time <= LONGEST).ok_or_else(|| {
+        "must be a time with its unit, such as 0s, 300ms, 2s or 5m, up to 365d".to_owned()
+    })
+}
+
+pub(super) fn switch(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("must be on or off".to_owned()),
+    }
+}
+
 pub(super) fn limit(text: &str) -> Result<u32, String> {
     number(text, 1..=1_000_000)
 }

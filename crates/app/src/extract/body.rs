@@ -15,6 +15,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::error::Category;
 
 use crate::error::{ApiError, ApiResult, ErrorCode};
+use crate::middleware::Admission;
 
 /// The largest body in bytes.
 const DEFAULT_LIMIT: usize = 64 * 1024;
@@ -47,11 +48,18 @@ impl<const LIMIT: usize> FromRequest for Body<LIMIT> {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let announced = check_size::<LIMIT>(request).and_then(|()| check_type(request));
         let payload = payload.take();
+        let admission = request.extensions().get::<Admission>().cloned();
         async move {
-            Ok(Self(match announced {
+            let read = match announced {
                 Ok(()) => read::<LIMIT>(payload).await,
                 Err(refusal) => Err(refusal),
-            }))
+            };
+            // Only now: a slow sender takes nobody's place.
+            let entered = match admission {
+                Some(admission) => admission.enter().await,
+                None => Ok(()),
+            };
+            Ok(Self(entered.and(read)))
         }
         .boxed_local()
     }

@@ -28,6 +28,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use crate::AppState;
 use crate::error::{ApiError, ApiResult};
 use crate::extract::{Body, Caller, idempotency_key};
+use crate::middleware::guard;
 use crate::request_id::RequestId;
 
 /// Under which the API lies; only what serves operators is beside it.
@@ -54,7 +55,7 @@ pub(crate) fn declare(cfg: &mut ServiceConfig<'_>) {
         .configure(user::configure)
         .configure(admin::configure);
     let all = scope("").configure(health::configure).configure(docs::configure).service(api);
-    cfg.service(all.wrap(from_fn(finish)));
+    cfg.service(all.wrap(from_fn(guard)).wrap(from_fn(finish)));
 }
 
 /// What every answer has in common: refusals name the path, a HEAD is answered as its GET, and
