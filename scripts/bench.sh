@@ -8,7 +8,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-parts=(http journey growth overload)
+parts=(http journey overload locks indexes growth)
+# The others are tried with next to nothing by tests/measure.rs.
+[ "${1:-}" != smoke ] || parts=(http journey overload growth)
 
 concert=target/release/concert
 if [ "${1:-}" = smoke ] && [ target/debug/concert -nt "$concert" ]; then

@@ -13,9 +13,9 @@ async fn bench(set: &FullSet, arguments: &[&str]) -> String {
 
 /// The cells of the rows that begin with this word.
 fn cells<'a>(section: &'a Value, first: &str) -> Vec<&'a Vec<Value>> {
-    let tables = section["tables"].as_array().unwrap().iter();
-    let rows = tables.flat_map(|table| table["rows"].as_array().unwrap());
-    rows.map(|row| row.as_array().unwrap()).filter(|row| row[0] == first).collect()
+    let tables = section["tables"].as_array().into_iter().flatten();
+    let rows = tables.filter_map(|table| table["rows"].as_array()).flatten();
+    rows.filter_map(Value::as_array).filter(|row| row[0] == first).collect()
 }
 
 #[tokio::test]

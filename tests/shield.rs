@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use concert_app::Config;
+use concert_app::config::Limits;
 use concert_domain::concert::{
     Concert, ConcertReader, Perishable, RankedConcert, ScheduleListing, SeatMap, SeatOffer,
 };
@@ -235,7 +236,10 @@ async fn of_1000_clients_who_want_one_seat_one_wins_and_32_reach_the_database_at
     let (reader, offers) = (engines.ports.concerts.clone(), AtomicUsize::new(0));
     let counted = Arc::new(Counted { reader, offers });
     engines.ports.concerts = counted.clone();
-    let app = TestApp::with(engines, Config { queue_active_limit: 10_000, ..quick() }).await;
+    // All are inside at once: it is the shield that is looked at.
+    let limits = Limits { max_in_flight: Some(10_000), ..quick().limits };
+    let config = Config { queue_active_limit: 10_000, limits, ..quick() };
+    let app = TestApp::with(engines, config).await;
     let show = app.show(2).await;
     let mut buyers = Vec::new();
     for first in (1..=WANT_IT).step_by(50) {

@@ -19,7 +19,7 @@ use redis::{
 };
 use tokio::runtime::Handle;
 
-use crate::cache::CacheScripts;
+use crate::cache::{CacheScripts, Near, Owed};
 use crate::lock::{LockScripts, Turns};
 use crate::queue::{Known, QueueScripts};
 
@@ -46,6 +46,10 @@ pub struct Redis {
     prefix: Arc<str>,
     pub(crate) known: Arc<Known>,
     pub(crate) turns: Arc<Turns>,
+    pub(crate) near: Arc<Near>,
+    pub(crate) owed: Arc<Owed>,
+    /// Tells this process from others.
+    pub(crate) owner: Arc<str>,
     pub(crate) scripts: Arc<Scripts>,
 }
 
@@ -79,6 +83,9 @@ impl Redis {
             prefix: prefix.into(),
             known: Arc::default(),
             turns: Arc::default(),
+            near: Arc::default(),
+            owed: Arc::default(),
+            owner: format!("{:016x}", getrandom::u64().unwrap_or_default()).into(),
             scripts: Arc::new(scripts),
         })
     }
@@ -86,6 +93,11 @@ impl Redis {
     /// A key of this service.
     pub(crate) fn key(&self, name: impl std::fmt::Display) -> String {
         format!("{}{name}", self.prefix)
+    }
+
+    /// Runs a task that outlives its caller, where the connections live.
+    pub(crate) fn on_runtime(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.lanes.runtime.spawn(task);
     }
 
     /// Runs one command. `what` names the part of the service that is gone if it fails.

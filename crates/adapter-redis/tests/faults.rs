@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use common::{PrivateServer, plain, until, users};
 use concert_adapter_redis::Redis;
-use concert_domain::cache::Cache;
+use concert_domain::cache::{Cache, Value};
 use concert_domain::health::Probe;
 use concert_domain::lock::{Lock, Locked};
 use concert_domain::queue::{
@@ -71,7 +71,7 @@ async fn a_server_that_stands_still_is_unavailable_within_the_deadline_and_comes
         redis.join(wish(2, token(2)), &RULES),
         redis.poll(&place.token, &RULES),
         redis.acquire("seat", "owner", HOUR),
-        redis.get("list"),
+        redis.get("list", "all"),
         redis.check(),
     );
     assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
@@ -210,12 +210,12 @@ async fn scripts_that_the_server_has_lost_are_loaded_again() {
 async fn a_lost_generation_never_comes_back() {
     let server = PrivateServer::start().await;
     let redis = server.connect().await;
-    let noted = redis.get("list").await.unwrap().generation;
+    let noted = redis.get("list", "all").await.unwrap().generation;
     redis.bump(&["list".to_owned()]).await.unwrap();
     command(&server, &["FLUSHALL"]).await;
-    let later = redis.get("list").await.unwrap().generation;
+    let later = redis.get("list", "all").await.unwrap().generation;
     assert!(later.0 > noted.0 + 1, "{later:?} after {noted:?}");
-    assert_eq!(redis.put("list", noted, vec![1], HOUR).await, Ok(false));
+    assert_eq!(redis.put("list", "all", noted, Value::new(vec![1]), HOUR).await, Ok(false));
 }
 
 /// Losing everything loses a concert's policy: it follows the service's defaults again.
@@ -268,8 +268,8 @@ async fn every_script_keeps_to_one_slot_of_a_cluster() {
     assert_eq!(redis.purge(&RULES, 10).await, Ok(0));
 
     redis.bump(&["a".to_owned(), "b".to_owned()]).await.unwrap();
-    let noted = redis.get("a").await.unwrap().generation;
-    assert_eq!(redis.put("a", noted, vec![1], HOUR).await, Ok(true));
+    let noted = redis.get("a", "all").await.unwrap().generation;
+    assert_eq!(redis.put("a", "all", noted, Value::new(vec![1]), HOUR).await, Ok(true));
     assert_eq!(redis.acquire("seat", "owner", HOUR).await, Ok(Locked::Acquired));
     redis.release("seat", "owner").await.unwrap();
 }
@@ -280,11 +280,11 @@ async fn a_server_whose_memory_is_full_refuses_joins_only() {
     let server = PrivateServer::start().await;
     let redis = server.connect().await;
     let place = join(&redis, 1, token(1)).await.place;
-    let noted = redis.get("seats").await.unwrap().generation;
-    assert_eq!(redis.put("seats", noted, vec![1], HOUR).await, Ok(true));
+    let noted = redis.get("seats", "all").await.unwrap().generation;
+    assert_eq!(redis.put("seats", "all", noted, Value::new(vec![1]), HOUR).await, Ok(true));
     command(&server, &["CONFIG", "SET", "maxmemory", "1"]).await;
     redis.bump(&["seats".to_owned()]).await.unwrap();
-    assert_eq!(redis.get("seats").await.unwrap().value, None);
+    assert_eq!(redis.get("seats", "all").await.unwrap().value, None);
     assert!(unavailable(&redis.join(wish(2, token(2)), &RULES).await));
     redis.enter(&place.token, &RULES).await.unwrap();
     redis.finish(place.token.digest(), &RULES).await.unwrap();

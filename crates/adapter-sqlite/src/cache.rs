@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use concert_domain::cache::{Cache, Generation, Lookup};
+use concert_domain::cache::{Cache, Generation, Lookup, Value};
 use concert_domain::{Clock, Result, Timestamp};
 
 /// No value is older than this: another process on the same file (`concert seed`, a second
@@ -32,7 +32,14 @@ struct State {
 
 struct Entry {
     generation: i64,
-    value: Option<(Vec<u8>, Timestamp)>,
+    /// By form; a name has few.
+    values: Vec<Kept>,
+}
+
+struct Kept {
+    form: String,
+    value: Value,
+    until: Timestamp,
 }
 
 impl MemoryCache {
@@ -55,7 +62,16 @@ impl State {
         }
         self.bumps += 1;
         self.floor = self.bumps;
-        self.entries.retain(|_, entry| entry.value.as_ref().is_some_and(|(_, until)| *until > now));
+        self.entries.retain(|_, entry| entry.values.iter().any(|kept| kept.until > now));
+        if self.entries.len() >= SWEEP_FROM {
+            self.entries.clear();
+        }
+    }
+
+    fn find(&self, name: &str, form: &str, now: Timestamp) -> Option<Value> {
+        let values = &self.entries.get(name)?.values;
+        let kept = values.iter().find(|kept| kept.form == form && kept.until > now)?;
+        Some(kept.value.clone())
     }
 
     fn generation(&self, name: &str) -> i64 {
@@ -65,19 +81,24 @@ impl State {
 
 #[async_trait]
 impl Cache for MemoryCache {
-    async fn get(&self, name: &str) -> Result<Lookup> {
+    fn peek(&self, name: &str, form: &str) -> Option<Value> {
+        let now = self.clock.now();
+        self.state().find(name, form, now)
+    }
+
+    async fn get(&self, name: &str, form: &str) -> Result<Lookup> {
         let now = self.clock.now();
         let state = self.state();
-        let value = state.entries.get(name).and_then(|entry| entry.value.as_ref());
-        let value = value.filter(|(_, until)| *until > now).map(|(bytes, _)| bytes.clone());
+        let value = state.find(name, form, now);
         Ok(Lookup { generation: Generation(state.generation(name)), value })
     }
 
     async fn put(
         &self,
         name: &str,
+        form: &str,
         noted: Generation,
-        value: Vec<u8>,
+        value: Value,
         ttl: Duration,
     ) -> Result<bool> {
         let now = self.clock.now();
@@ -86,9 +107,12 @@ impl Cache for MemoryCache {
             return Ok(false);
         }
         state.sweep(now);
-        let value = Some((value, now.plus(ttl.min(MAX_TTL))));
         let generation = state.generation(name);
-        state.entries.insert(name.to_owned(), Entry { generation, value });
+        let until = now.plus(ttl.min(MAX_TTL));
+        let entry = state.entries.entry(name.to_owned());
+        let entry = entry.or_insert_with(|| Entry { generation, values: Vec::new() });
+        entry.values.retain(|kept| kept.form != form && kept.until > now);
+        entry.values.push(Kept { form: form.to_owned(), value, until });
         Ok(true)
     }
 
@@ -99,7 +123,7 @@ impl Cache for MemoryCache {
         for name in names {
             state.bumps += 1;
             let generation = state.bumps;
-            state.entries.insert(name.clone(), Entry { generation, value: None });
+            state.entries.insert(name.clone(), Entry { generation, values: Vec::new() });
         }
         Ok(())
     }

@@ -14,6 +14,7 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use anyhow::{Context, Result};
 use concert_domain::Ports;
+use concert_domain::cache::NoCache;
 use concert_domain::ports::Services;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -24,6 +25,7 @@ use crate::config::Config;
 use crate::middleware::Guard;
 use crate::state::{AppState, Readiness};
 use crate::waits::Waits;
+use crate::warm::warm;
 use crate::{demo, routes, telemetry, workers};
 
 /// How long a connection may stand idle between two requests.
@@ -54,8 +56,11 @@ impl Application {
     /// Wires the service over its ports, loads the demo data if that is wanted, and, if it serves
     /// requests, binds the address. Connections are answered from
     /// [`Application::run_until_stopped`] on.
-    pub async fn build(config: Config, ports: Ports) -> Result<Self> {
+    pub async fn build(config: Config, mut ports: Ports) -> Result<Self> {
         let authority = Authority::open(config.auth()?)?;
+        if !config.caching.cache {
+            ports.cache = Arc::new(NoCache);
+        }
         let bearers = match &authority {
             Authority::Jwt(bearers) => Some(bearers.clone()),
             Authority::Trusted => None,
@@ -130,6 +135,11 @@ impl Application {
         tasks.spawn(cancel.clone().run_until_cancelled_owned(keep_metrics_small()));
         if let Some(bearers) = self.bearers.clone() {
             tasks.spawn(cancel.clone().run_until_cancelled_owned(bearers.watch()));
+        }
+        if self.config.roles.api && self.config.caching.cache {
+            let concerts = self.services.concerts.clone();
+            let warmed = async move { warm(&concerts).await };
+            tasks.spawn(cancel.clone().run_until_cancelled_owned(warmed));
         }
         let guard = self.guard.clone();
         tasks.spawn(cancel.clone().run_until_cancelled_owned(guard.keep_small()));

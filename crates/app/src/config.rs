@@ -2,6 +2,7 @@
 
 mod auth;
 mod browsers;
+mod caching;
 mod engines;
 mod error;
 mod limits;
@@ -11,6 +12,7 @@ mod url;
 
 pub use auth::{Auth, Callers, JwtRules, KeySource, Secret};
 pub use browsers::{Browsers, Origins};
+pub use caching::Caching;
 pub use engines::Engines;
 pub use error::ConfigError;
 pub use limits::{Limits, Proxies};
@@ -125,6 +127,10 @@ pub struct Config {
     #[command(flatten)]
     pub browsers: Browsers,
 
+    /// Whether lists are kept.
+    #[command(flatten)]
+    pub caching: Caching,
+
     /// How much is taken from whom, and at once.
     #[command(flatten)]
     pub limits: Limits,
@@ -143,6 +149,7 @@ impl Default for Config {
             http_max_connections: 10_000,
             telemetry: Telemetry::default(),
             limits: Limits::default(),
+            caching: Caching::default(),
             engines: Engines::default(),
             kafka_group: "concert".to_owned(),
             roles: Roles::default(),

@@ -23,6 +23,7 @@ pub mod state;
 pub mod telemetry;
 pub mod topics;
 pub mod waits;
+pub mod warm;
 pub mod workers;
 
 pub use application::Application;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use concert_domain::Result;
-use concert_domain::cache::{Cache, Generation, Lookup};
-use concert_domain::lock::{Lock, Locked};
+use concert_domain::cache::{Cache, Generation, Lookup, Value};
+use concert_domain::lock::{Lock, Locked, Turn};
 
 /// A lock whose tries are counted: how often the shield turned somebody away.
 pub struct MeteredLock(pub Arc<dyn Lock>);
@@ -35,11 +35,23 @@ impl Lock for MeteredLock {
     async fn release(&self, name: &str, owner: &str) -> Result<()> {
         self.0.release(name, owner).await
     }
+
+    async fn holder(&self, name: &str) -> Result<Option<String>> {
+        self.0.holder(name).await
+    }
+
+    async fn clear(&self, name: &str) -> Result<()> {
+        self.0.clear(name).await
+    }
+
+    async fn turn(&self, name: &str) -> Result<Turn> {
+        self.0.turn(name).await
+    }
 }
 
-/// A cache whose look-ups are counted under the name of its tier.
+/// A cache whose look-ups are counted by tier.
 pub struct MeteredCache {
-    /// `process`, `redis` or `store`.
+    /// What a look-up that is not answered at hand asks: `process` or `redis`.
     pub tier: &'static str,
     /// The cache itself.
     pub cache: Arc<dyn Cache>,
@@ -47,29 +59,42 @@ pub struct MeteredCache {
 
 #[async_trait]
 impl Cache for MeteredCache {
-    async fn get(&self, name: &str) -> Result<Lookup> {
-        let found = self.cache.get(name).await;
+    fn peek(&self, name: &str, form: &str) -> Option<Value> {
+        let found = self.cache.peek(name, form);
+        if found.is_some() {
+            count("process", "hit");
+        }
+        found
+    }
+
+    async fn get(&self, name: &str, form: &str) -> Result<Lookup> {
+        let found = self.cache.get(name, form).await;
         let result = match &found {
             Ok(Lookup { value: Some(_), .. }) => "hit",
             Ok(_) => "miss",
             Err(_) => "error",
         };
-        let labels = [("tier", self.tier), ("result", result)];
-        metrics::counter!("concert_cache_lookups_total", &labels).increment(1);
+        count(self.tier, result);
         found
     }
 
     async fn put(
         &self,
         name: &str,
+        form: &str,
         noted: Generation,
-        value: Vec<u8>,
+        value: Value,
         ttl: Duration,
     ) -> Result<bool> {
-        self.cache.put(name, noted, value, ttl).await
+        self.cache.put(name, form, noted, value, ttl).await
     }
 
     async fn bump(&self, names: &[String]) -> Result<()> {
         self.cache.bump(names).await
     }
+}
+
+fn count(tier: &'static str, result: &'static str) {
+    metrics::counter!("concert_cache_lookups_total", "tier" => tier, "result" => result)
+        .increment(1);
 }

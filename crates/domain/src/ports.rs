@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::IdAllocator;
-use crate::cache::Cache;
+use crate::cache::{Cache, Copies};
 use crate::concert::{ConcertAdmin, ConcertReader, ConcertService, ConcertWriter, SeatChange};
 use crate::event::{ConsumerStore, EventLog, Outbox};
 use crate::health::Probe;
@@ -95,8 +95,9 @@ impl Services {
     /// Wires the use cases of every slice over the ports.
     pub fn new(ports: &Ports, settings: Settings) -> Self {
         let ids = Arc::new(IdAllocator::new(ports.ids.clone()));
-        let changes = SeatChange::new(ports.cache.clone());
-        let concerts = Arc::new(ConcertService::new(ports.concerts.clone(), ports.cache.clone()));
+        let copies = Arc::new(Copies::new(ports.cache.clone()));
+        let changes = SeatChange::new(copies.clone());
+        let concerts = Arc::new(ConcertService::new(ports.concerts.clone(), copies));
         let queue = Arc::new(QueueService::new(
             ports.queue.clone(),
             ports.tokens.clone(),

@@ -30,6 +30,7 @@ macro_rules! booking_contract {
             a_seat_that_was_given_back_can_be_held_at_once,
             a_cache_that_does_not_answer_makes_nothing_wrong,
             s10_a_fill_that_raced_a_sale_never_stores_the_older_list,
+            of_1000_readers_of_a_cold_list_one_reads_the_store,
             s10_every_change_of_a_seat_is_seen_by_the_next_read,
             s10_the_end_of_a_hold_is_seen_by_the_next_read,
             an_edit_of_the_catalogue_is_seen_by_the_next_read,

@@ -21,7 +21,7 @@ pub struct Limits {
     pub trusted_proxies: Proxies,
 
     /// Most joins of a queue from one address in a minute, 1 to 1000000.
-    #[arg(long, env, value_name = "COUNT", default_value = "600", value_parser = parse::limit)]
+    #[arg(long, env, value_name = "COUNT", default_value = "6000", value_parser = parse::limit)]
     pub joins_per_address: u32,
 
     /// Most connections of one address that is no trusted proxy, 1 to 1000000.
@@ -47,7 +47,7 @@ impl Default for Limits {
         Self {
             rate_limit: true,
             trusted_proxies: Proxies::default(),
-            joins_per_address: 600,
+            joins_per_address: 6_000,
             connections_per_address: 1_000,
             max_in_flight: None,
             request_deadline: Duration::from_secs(10),

@@ -22,17 +22,21 @@ const OPEN: [u32; CLASSES] = [16, 16, 13, 10, 6, 6];
 const PATIENCE: [Duration; CLASSES] = [
     Duration::from_millis(1_000),
     Duration::from_millis(1_000),
-    Duration::from_millis(500),
+    Duration::from_millis(1_000),
     Duration::from_millis(250),
     Duration::from_millis(100),
     Duration::from_millis(100),
 ];
 
+/// How many times as many as there are places may wait, in each class: a crowd around one seat
+/// comes at once and is gone within the patience.
+const LINE: usize = 8;
+
 /// Gives out places.
 pub struct Gate {
     own: [u32; CLASSES],
     open: [u32; CLASSES],
-    limit: u32,
+    line: usize,
     state: Mutex<State>,
 }
 
@@ -64,7 +68,7 @@ impl Gate {
         let own = OWN.map(|part| share(limit, part));
         let common = limit - own.iter().sum::<u32>();
         let open = OPEN.map(|part| share(common, part).max(1));
-        Arc::new(Self { own, open, limit, state: Mutex::default() })
+        Arc::new(Self { own, open, line: limit as usize * LINE, state: Mutex::default() })
     }
 
     /// A place; none if all that the class may have are taken, and stay so for as long as it waits.
@@ -77,10 +81,10 @@ impl Gate {
             }
             let line = &mut state.waiting[class.index()];
             // Those who gave up are still in line until somebody looks.
-            if line.len() >= self.limit as usize {
+            if line.len() >= self.line {
                 line.retain(|waiting| !waiting.is_closed());
             }
-            if line.len() >= self.limit as usize {
+            if line.len() >= self.line {
                 return None;
             }
             let (sender, turn) = oneshot::channel();

@@ -1,20 +1,21 @@
 //! What buyers look at: concerts, schedules, seats and the ranking.
 
-use actix_web::http::header::{CACHE_CONTROL, ETAG, EntityTag, Header, IfNoneMatch};
+pub(crate) mod written;
+
 use actix_web::{HttpRequest, HttpResponse, get};
 use concert_domain::concert::{Concert, RankedConcert, ScheduleListing, Seat, SeatStatus};
-use concert_domain::{ConcertId, Error, ScheduleId, SeatId, Timestamp, Won};
+use concert_domain::{ConcertId, ScheduleId, SeatId, Timestamp, Won};
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
+use self::written::{SCHEDULES, tagged, untagged, wanted_seats};
 use super::State;
 use super::reply::PageOf;
 use super::schema::{Day, Id, Instant, Money, SeatState};
+use crate::error::ApiResult;
 use crate::error::ErrorCode::{ConcertNotFound, InvalidInput, ScheduleNotFound};
-use crate::error::{ApiError, ApiResult};
-use crate::extract::{Caller, PageQuery, path_id, query, queue_token};
+use crate::extract::{Caller, PageQuery, path_id, queue_token};
 use crate::openapi::{
     CALLER, ConcertIdPath, CursorQuery, IfNoneMatchHeader, LimitQuery, PASS, ScheduleIdPath,
     StatusQuery, TokenHeader, refusals,
@@ -246,10 +247,9 @@ async fn list_schedules(
 ) -> ApiResult<HttpResponse> {
     let token = queue_token(&request)?;
     let pass = state.services.queue.enter(&token, caller.holder()).await?;
-    let concert_id = path_id(&request, "concertId")?;
-    let schedules = state.services.concerts.schedules(pass.concert, concert_id).await?;
-    let schedules = schedules.into_iter().map(ScheduleListingView::from).collect();
-    Ok(HttpResponse::Ok().json(SchedulesView { concert_id, schedules }))
+    let concert = path_id(&request, "concertId")?;
+    let list = state.services.concerts.schedules_as(pass.concert, concert, &SCHEDULES).await?;
+    Ok(untagged(list))
 }
 
 /// List the seats of a schedule of the concert that the token is admitted to.
@@ -269,88 +269,6 @@ async fn list_seats(state: State, request: HttpRequest, caller: Caller) -> ApiRe
     let token = queue_token(&request)?;
     let pass = state.services.queue.enter(&token, caller.holder()).await?;
     let schedule_id = path_id(&request, "scheduleId")?;
-    let wanted = wanted_states(&request)?;
-    let map = state.services.concerts.seats(pass.concert, schedule_id).await?;
-    let seats = map.seats.into_iter().filter(|seat| wanted.contains(&seat.status));
-    tagged(&request, &SeatsView { schedule_id, seats: seats.map(SeatView::from).collect() })
-}
-
-/// The states that are asked for; without any, all.
-fn wanted_states(request: &HttpRequest) -> ApiResult<Vec<SeatStatus>> {
-    const ALL: [SeatStatus; 3] =
-        [SeatStatus::Available, SeatStatus::TempReserved, SeatStatus::Reserved];
-    let names = query(request, "status")?;
-    if names.is_empty() {
-        return Ok(ALL.to_vec());
-    }
-    let state = |name: String| {
-        serde_json::from_value(name.into()).map_err(|_| {
-            ApiError::invalid("status", "must be AVAILABLE, TEMP_RESERVED or RESERVED")
-        })
-    };
-    names.into_iter().map(state).collect()
-}
-
-/// The content under a tag made from it, or 304 if the client has it already.
-fn tagged(request: &HttpRequest, content: &impl Serialize) -> ApiResult<HttpResponse> {
-    let body = serde_json::to_vec(content).map_err(|error| Error::bug(error.to_string()))?;
-    let hash: [u8; 32] = Sha256::digest(&body).into();
-    let name = hash[..16].iter().map(|byte| format!("{byte:02x}")).collect();
-    let tag = EntityTag::new_strong(name);
-    let has_it = match IfNoneMatch::parse(request) {
-        Ok(IfNoneMatch::Any) => true,
-        Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|other| other.weak_eq(&tag)),
-        // What cannot be read is as good as absent.
-        Err(_) => false,
-    };
-    let mut response = if has_it { HttpResponse::NotModified() } else { HttpResponse::Ok() };
-    response.insert_header((ETAG, tag)).insert_header((CACHE_CONTROL, "private, no-cache"));
-    Ok(if has_it {
-        response.finish()
-    } else {
-        response.content_type("application/json").body(body)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use actix_web::http::StatusCode;
-    use actix_web::http::header::IF_NONE_MATCH;
-    use actix_web::test::TestRequest;
-
-    use super::*;
-
-    fn asked(if_none_match: &str) -> HttpResponse {
-        let request = TestRequest::get().insert_header((IF_NONE_MATCH, if_none_match));
-        tagged(&request.to_http_request(), &"content").unwrap()
-    }
-
-    #[test]
-    fn content_that_the_client_has_is_not_sent_again() {
-        let first = tagged(&TestRequest::get().to_http_request(), &"content").unwrap();
-        let tag = first.headers().get(ETAG).unwrap().to_str().unwrap().to_owned();
-        assert!(!tag.starts_with("W/"), "{tag}");
-        for known in [tag.clone(), format!("W/{tag}"), format!("\"other\", {tag}"), "*".to_owned()]
-        {
-            let answer = asked(&known);
-            assert_eq!(answer.status(), StatusCode::NOT_MODIFIED, "{known}");
-            assert_eq!(answer.headers().get(ETAG).unwrap(), tag.as_str());
-        }
-        for unknown in ["\"other\"", "nonsense", ""] {
-            assert_eq!(asked(unknown).status(), StatusCode::OK, "{unknown}");
-        }
-    }
-
-    #[test]
-    fn states_are_asked_for_by_name() {
-        let states = |query: &str| wanted_states(&TestRequest::with_uri(query).to_http_request());
-        assert_eq!(states("/x").unwrap().len(), 3);
-        assert_eq!(
-            states("/x?status=RESERVED&status=AVAILABLE").unwrap(),
-            [SeatStatus::Reserved, SeatStatus::Available]
-        );
-        for bad in ["/x?status=", "/x?status=available", "/x?status=RESERVED&status=FREE"] {
-            assert_eq!(states(bad).unwrap_err().fields()[0].field, "status", "{bad}");
-        }
-    }
+    let wanted = wanted_seats(&request)?;
+    tagged(&request, state.services.concerts.seats_as(pass.concert, schedule_id, wanted).await?)
 }

@@ -1,7 +1,7 @@
 //! The HTTP routes, one module per slice.
 
 mod admin;
-mod concert;
+pub(crate) mod concert;
 mod docs;
 mod health;
 mod payment;
@@ -15,8 +15,8 @@ mod user;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::Method;
 use actix_web::http::header::{CACHE_CONTROL, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use actix_web::http::{ConnectionType, Method};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use concert_domain::queue::{QueueService, QueueToken};
@@ -76,7 +76,13 @@ async fn finish(
             metrics::counter!("concert_refusals_total", "code" => refusal.code.as_str())
                 .increment(1);
             let id = response.request().extensions().get::<RequestId>().cloned();
-            response.into_response(refusal.answer(&path, id.as_ref().map(RequestId::as_str)))
+            let ends = response.response().head().connection_type() == ConnectionType::Close;
+            let answer = refusal.answer(&path, id.as_ref().map(RequestId::as_str));
+            let mut answer = response.into_response(answer);
+            if ends {
+                answer.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+            }
+            answer
         }
         None => response,
     };

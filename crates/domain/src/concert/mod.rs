@@ -1,10 +1,12 @@
 //! Concerts, their schedules and seats: the catalogue and its upkeep.
 
 mod admin;
+mod finished;
 mod ports;
 mod service;
 
 pub use admin::{ConcertAdmin, MAX_SEATS_PER_CALL, SeatRange, opens_too_late};
+pub use finished::{Finished, Form};
 pub use ports::*;
 pub use service::{ConcertService, SeatChange};
 

@@ -56,8 +56,7 @@ impl Shield {
     ) -> Result<Applied<Reservation>> {
         let reservation = &hold.reservation;
         let name = name(reservation.location(), reservation.seat_id);
-        let owner =
-            hold.claim.as_ref().map_or_else(|| reservation.id.to_string(), |claim| owner_of(claim));
+        let owner = hold.claim.as_ref().map_or_else(|| reservation.id.to_string(), owner_of);
         let long = reservation.expires_at.since(reservation.created_at) >= LONG;
         match self.0.acquire(&name, &owner, LEASE).await {
             Ok(Locked::HeldBy(other)) if other != owner => Err(Error::SeatNotAvailable),

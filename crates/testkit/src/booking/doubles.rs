@@ -1,11 +1,11 @@
 //! Locks, caches and readers that fail in one particular way.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use concert_domain::cache::{Cache, Generation, Lookup};
+use concert_domain::cache::{Cache, Generation, Lookup, Value};
 use concert_domain::concert::{
     Concert, ConcertReader, Perishable, RankedConcert, ScheduleListing, SeatMap, SeatOffer,
 };
@@ -50,11 +50,15 @@ pub(super) struct DeadCache;
 
 #[async_trait]
 impl Cache for DeadCache {
-    async fn get(&self, _: &str) -> Result<Lookup> {
+    fn peek(&self, _: &str, _: &str) -> Option<Value> {
+        None
+    }
+
+    async fn get(&self, _: &str, _: &str) -> Result<Lookup> {
         Err(Error::unavailable("cache"))
     }
 
-    async fn put(&self, _: &str, _: Generation, _: Vec<u8>, _: Duration) -> Result<bool> {
+    async fn put(&self, _: &str, _: &str, _: Generation, _: Value, _: Duration) -> Result<bool> {
         Err(Error::unavailable("cache"))
     }
 
@@ -69,11 +73,13 @@ pub(super) struct RacingReader {
     inner: Arc<dyn ConcertReader>,
     armed: AtomicBool,
     sale: Mutex<Option<(Arc<ReservationService>, HoldRequest)>>,
+    lists: AtomicUsize,
 }
 
 impl RacingReader {
     pub fn new(inner: Arc<dyn ConcertReader>) -> Self {
-        Self { inner, armed: AtomicBool::new(false), sale: Mutex::new(None) }
+        let (armed, lists) = (AtomicBool::new(false), AtomicUsize::new(0));
+        Self { inner, armed, sale: Mutex::new(None), lists }
     }
 
     pub async fn arm(&self, service: Arc<ReservationService>, request: HoldRequest) {
@@ -81,7 +87,13 @@ impl RacingReader {
         self.armed.store(true, Ordering::SeqCst);
     }
 
+    /// How many lists were read.
+    pub fn lists(&self) -> usize {
+        self.lists.load(Ordering::SeqCst)
+    }
+
     async fn sell(&self) {
+        self.lists.fetch_add(1, Ordering::SeqCst);
         if self.armed.swap(false, Ordering::SeqCst)
             && let Some((service, request)) = self.sale.lock().await.take()
         {

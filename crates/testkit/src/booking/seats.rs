@@ -110,6 +110,26 @@ pub async fn a_cache_that_does_not_answer_makes_nothing_wrong<H: Harness>() {
     assert_eq!(booking.seen(0).await, (SeatStatus::Reserved, 2));
 }
 
+/// A crowd that finds no copy, or whose copy ends under it, must not become a crowd of queries.
+pub async fn of_1000_readers_of_a_cold_list_one_reads_the_store<H: Harness>() {
+    let world = World::<H>::start().await;
+    let mut ports = world.ports();
+    let reader = Arc::new(RacingReader::new(ports.concerts.clone()));
+    ports.concerts = reader.clone();
+    let show = world.show(3).await;
+    let booking = Booking::with(&world, &ports, settings(), show).await;
+    let before = reader.lists();
+    let (concert, schedule) = (booking.show.concert, booking.show.schedule);
+    let concerts = booking.services.concerts.clone();
+    let lists = race(1_000, |_| {
+        let concerts = concerts.clone();
+        async move { concerts.seats(concert, schedule).await }
+    })
+    .await;
+    assert!(lists.iter().all(|list| list.as_ref().is_ok_and(|map| map.seats.len() == 3)));
+    assert_eq!(reader.lists() - before, 1);
+}
+
 pub async fn s10_a_fill_that_raced_a_sale_never_stores_the_older_list<H: Harness>() {
     let world = World::<H>::start().await;
     let mut ports = world.ports();

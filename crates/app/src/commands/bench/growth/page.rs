@@ -126,22 +126,23 @@ fn verdict(lines: &[&Line]) -> String {
     }
     let why = why(path);
     format!(
-        "{path}: from {from} to {to} the cost grows: {typical_text} times as many answers. {why}"
+        "{path}: from {from} to {to} the cost grows: {typical_text} times as many answers. What to look \
+         at first (expected from the design, not profiled here): {why}"
     )
 }
 
-/// What in a path depends on how much there is.
+/// What in a path depends on how much there is, by its design.
 fn why(path: &str) -> &'static str {
     match path {
-        "status" => "A rank is counted over the places in front, in bits: 65,536 to a block.",
-        "join" => "A place is appended; what grows is the memory of Redis, and with it its misses.",
+        "status" => "a rank is counted over the places in front, in bits: 65,536 to a block.",
+        "join" => "a place is appended; what grows is the memory of Redis, and with it its misses.",
         "seats, the same hall" => {
-            "One list is read; what grows around it is the database's memory."
+            "one list is read; what grows around it is the database's memory."
         }
         "seats, all halls in turn" => {
-            "More lists are asked for than are kept at hand, and the rest come from Redis or MySQL."
+            "more lists are asked for than are kept at hand, and the rest come from Redis or MySQL."
         }
-        _ => "The indexes are deeper, and no longer all in the database's memory.",
+        _ => "the indexes are deeper, and no longer all in the database's memory.",
     }
 }
 

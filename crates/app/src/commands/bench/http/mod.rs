@@ -143,8 +143,8 @@ impl Run<'_> {
         let (token, concert) = (self.setup.reader.token.clone(), self.setup.read);
         let schedules = get(&format!("/api/v1/concerts/{concert}/schedules"), &token);
         self.read("schedules", schedules).await?;
-        let (_, shorter) = self.setup.lists.split_last().context("lists")?;
-        for (seats, schedule) in shorter.to_vec() {
+        let shorter: Vec<_> = self.setup.lists.split_last().context("lists")?.1.to_vec();
+        for (seats, schedule) in shorter {
             let path = format!("/api/v1/schedules/{schedule}/seats");
             self.read(&format!("seats, hall of {seats}"), get(&path, &token)).await?;
             if seats == SMALL {
