@@ -137,8 +137,8 @@ impl Application {
             tasks.spawn(cancel.clone().run_until_cancelled_owned(bearers.watch()));
         }
         if self.config.roles.api && self.config.caching.cache {
-            let concerts = self.services.concerts.clone();
-            let warmed = async move { warm(&concerts).await };
+            let (store, concerts) = (self.ports.concerts.clone(), self.services.concerts.clone());
+            let warmed = async move { warm(&*store, &concerts).await };
             tasks.spawn(cancel.clone().run_until_cancelled_owned(warmed));
         }
         let guard = self.guard.clone();

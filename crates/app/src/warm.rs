@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use concert_domain::concert::ConcertService;
+use concert_domain::concert::{ConcertReader, ConcertService};
 use concert_domain::{ConcertId, Limit, PageRequest, Result, Timestamp};
 
 use crate::routes::concert::written::{ALL_SEATS, SCHEDULES};
@@ -15,20 +15,20 @@ const MOST_LISTS: usize = 200;
 
 /// Reads the lists of the shows of the next seven days into the cache, one after the other, so
 /// that buyers are not in its way. Nothing waits for it, and what fails is left to the buyers.
-pub async fn warm(concerts: &ConcertService) {
-    match read_near(concerts).await {
+pub async fn warm(store: &dyn ConcertReader, concerts: &ConcertService) {
+    match read_near(store, concerts).await {
         Ok(lists) => tracing::info!(lists, "seat lists of the next seven days are warm"),
         Err(error) => tracing::warn!(%error, "not all lists could be read ahead"),
     }
 }
 
-async fn read_near(concerts: &ConcertService) -> Result<usize> {
+async fn read_near(store: &dyn ConcertReader, concerts: &ConcertService) -> Result<usize> {
     let (mut page, mut seen, mut lists) = (PageRequest::default(), 0, 0);
     page.limit = Limit::new(Limit::MAX).unwrap_or_default();
     loop {
-        let found = concerts.concerts(page).await?;
+        let found = store.concerts(page).await?;
         for concert in &found.items {
-            lists += read_concert(concerts, concert.id, MOST_LISTS - lists).await?;
+            lists += read_concert(store, concerts, concert.id, MOST_LISTS - lists).await?;
         }
         seen += found.items.len();
         page.after = found.next;
@@ -39,11 +39,17 @@ async fn read_near(concerts: &ConcertService) -> Result<usize> {
 }
 
 /// Answers how many seat lists were read. Which shows are near is a guess by this machine's clock.
-async fn read_concert(concerts: &ConcertService, id: ConcertId, most: usize) -> Result<usize> {
+/// The store is asked for them: of most concerts nothing is to be kept.
+async fn read_concert(
+    store: &dyn ConcertReader,
+    concerts: &ConcertService,
+    id: ConcertId,
+    most: usize,
+) -> Result<usize> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let now = Timestamp::from_millis(i64::try_from(now.as_millis()).unwrap_or(i64::MAX));
     let near = now..now.plus(NEAR);
-    let all = concerts.schedules(id, id).await?;
+    let all = store.schedules(id).await?.value;
     let soon = all.iter().map(|listing| &listing.schedule);
     let soon: Vec<_> = soon.filter(|show| near.contains(&show.starts_at)).take(most).collect();
     if !soon.is_empty() {

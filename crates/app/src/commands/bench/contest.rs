@@ -11,6 +11,7 @@ use indicatif::ProgressBar;
 
 use super::limits::{Bare, Statement, redis_ranks};
 use super::load::{self, Class, Load, Pace, Shots, Tally};
+use super::report::median;
 use crate::config::ServerUrl;
 
 /// Requests for all rounds.
@@ -127,17 +128,6 @@ pub(super) async fn play(
         }
     }
     Ok(outcomes)
-}
-
-/// The middle figure; the mean of the two in the middle if there are two.
-pub(super) fn median(figures: &[f64]) -> f64 {
-    let mut sorted = figures.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    match sorted.len() {
-        0 => 0.0,
-        count if count % 2 == 1 => sorted[count / 2],
-        count => f64::midpoint(sorted[count / 2 - 1], sorted[count / 2]),
-    }
 }
 
 /// One figure by another, 0 if there is nothing to compare with.

@@ -1,9 +1,9 @@
 use std::collections::BTreeMap;
 
-use super::super::contest::{Outcome, median, ratio};
+use super::super::contest::{Outcome, ratio};
 use super::super::effort::Effort;
 use super::super::report::{
-    Band, Cell, Environment, Kind, Plot, Scale, Section, Series, Table, figure,
+    Band, Cell, Environment, Kind, Plot, Scale, Section, Series, Table, figure, median,
 };
 use super::super::rows::{rounds, table};
 use super::{Figures, Line};

@@ -1,8 +1,8 @@
 use anyhow::{Context, Result};
 
-use super::super::contest::{Outcome, median, ratio};
+use super::super::contest::{Outcome, ratio};
 use super::super::effort::Effort;
-use super::super::report::{Cell, Environment, Sample, Section, Table, Target, figure};
+use super::super::report::{Cell, Environment, Sample, Section, Table, Target, figure, median};
 use super::super::rows::{once, rounds, table};
 use super::super::seed;
 use super::{Burst, Figures, LARGE, Played, SMALL};

@@ -9,10 +9,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use super::books::{self, Effects};
-use super::contest::median;
 use super::effort::Effort;
 use super::place::Place;
-use super::report::Environment;
+use super::report::{Environment, median};
 use super::service::{Memory, Service};
 use super::world::World;
 use crate::config::Engines;

@@ -1,6 +1,6 @@
-use super::super::contest::{median, ratio};
+use super::super::contest::ratio;
 use super::super::effort::Effort;
-use super::super::report::{Cell, Environment, Sample, Section, Table, Target, figure};
+use super::super::report::{Cell, Environment, Sample, Section, Table, Target, figure, median};
 use super::super::rows::{once, rounds, table};
 use super::super::seed;
 use super::{Figures, INSIDE, Run, STORM};

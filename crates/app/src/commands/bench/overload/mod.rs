@@ -7,11 +7,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use super::contest::median;
 use super::effort::Effort;
 use super::load::{Load, Pace, Tally, run as play};
 use super::place::Place;
-use super::report::Environment;
+use super::report::{Environment, median};
 use super::service::{Memory, Service};
 use super::world::{PATIENT, World};
 use crate::config::Engines;

@@ -13,7 +13,7 @@ mod terminal;
 
 pub use environment::Environment;
 pub use model::{
-    Band, Cell, Column, Kind, Plot, Sample, Scale, Section, Series, Table, Target, figure,
+    Band, Cell, Column, Kind, Plot, Sample, Scale, Section, Series, Table, Target, figure, median,
 };
 pub use output::Output;
 pub use page::{Args, run};

@@ -134,17 +134,26 @@ pub struct Sample {
     pub unit: String,
 }
 
+/// The middle figure; the mean of the two in the middle if there are two.
+pub fn median(figures: &[f64]) -> f64 {
+    let mut sorted = figures.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    match sorted.len() {
+        0 => 0.0,
+        count if count % 2 == 1 => sorted[count / 2],
+        count => f64::midpoint(sorted[count / 2 - 1], sorted[count / 2]),
+    }
+}
+
 impl Sample {
     /// The median and range of the rounds; all zero if there are none.
     pub fn of(values: &[f64], unit: &str) -> Self {
         let mut sorted = values.to_vec();
         sorted.sort_by(f64::total_cmp);
-        let at = |index: usize| sorted.get(index).copied().unwrap_or(0.0);
-        let (low, high) = (sorted.len().saturating_sub(1) / 2, sorted.len() / 2);
         Self {
-            median: (at(low) + at(high.min(sorted.len().saturating_sub(1)))) / 2.0,
-            min: at(0),
-            max: at(sorted.len().saturating_sub(1)),
+            median: median(&sorted),
+            min: sorted.first().copied().unwrap_or(0.0),
+            max: sorted.last().copied().unwrap_or(0.0),
             rounds: sorted.len(),
             unit: unit.to_owned(),
         }
