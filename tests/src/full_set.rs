@@ -86,9 +86,40 @@ impl FullSet {
         found.expect("Redis answers")
     }
 
+    /// All that its keys hold, one after the other.
+    pub async fn redis_content(&self) -> Vec<u8> {
+        let mut connection = self.connect_redis().await;
+        let mut content = Vec::new();
+        for key in self.redis_keys("").await {
+            let kind: String =
+                redis::cmd("TYPE").arg(&key).query_async(&mut connection).await.expect("a type");
+            let mut read = match kind.as_str() {
+                "string" => redis::cmd("GET"),
+                "hash" => redis::cmd("HGETALL"),
+                "zset" => redis::cmd("ZRANGE"),
+                other => panic!("{key} is a {other}, which nobody reads here"),
+            };
+            read.arg(&key);
+            if kind == "zset" {
+                read.arg(0).arg(-1);
+            }
+            let found: redis::Value = read.query_async(&mut connection).await.expect("a value");
+            add_text(&found, &mut content);
+        }
+        content
+    }
+
     async fn connect_redis(&self) -> redis::aio::MultiplexedConnection {
         let client = redis::Client::open(self.redis.as_str()).expect("a URL");
         client.get_multiplexed_async_connection().await.expect("Redis answers")
+    }
+}
+
+fn add_text(value: &redis::Value, content: &mut Vec<u8>) {
+    match value {
+        redis::Value::BulkString(bytes) => content.extend(bytes),
+        redis::Value::Array(values) => values.iter().for_each(|value| add_text(value, content)),
+        other => panic!("{other:?} is no text"),
     }
 }
 

@@ -48,6 +48,7 @@ impl Harness for OverKafka {
             outbox: engine.clone(),
             consumers: engine.clone(),
             seeds: engine.clone(),
+            seal_keys: engine.clone(),
             queue: engine.clone(),
             queue_seeds: engine,
             log: self.log.clone(),

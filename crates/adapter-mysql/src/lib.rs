@@ -23,6 +23,7 @@ mod outbox;
 mod payment;
 mod point;
 mod reservation;
+mod seal;
 mod seed;
 mod settle;
 mod sql;

@@ -77,7 +77,8 @@ impl Harness for Server {
             answers: engine.clone(),
             outbox: engine.clone(),
             consumers: engine.clone(),
-            seeds: engine,
+            seeds: engine.clone(),
+            seal_keys: engine,
             queue: beside.clone(),
             queue_seeds: beside.clone(),
             log: beside,
@@ -122,6 +123,7 @@ concert_testkit::money_contract!(Server);
 concert_testkit::idempotency_contract!(Server);
 concert_testkit::outbox_contract!(Server);
 concert_testkit::consumer_contract!(Server);
+concert_testkit::seal_contract!(Server);
 concert_testkit::seed_contract!(Server);
 concert_testkit::booking_contract!(Server);
 concert_testkit::events_contract!(Server);

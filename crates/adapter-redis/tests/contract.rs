@@ -61,6 +61,7 @@ impl Harness for OverRedis {
             outbox: engine.clone(),
             consumers: engine.clone(),
             seeds: engine.clone(),
+            seal_keys: engine.clone(),
             log: engine,
             queue: redis.clone(),
             queue_seeds: redis.clone(),

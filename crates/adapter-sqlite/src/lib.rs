@@ -20,6 +20,7 @@ mod payment;
 mod point;
 mod queue;
 mod reservation;
+mod seal;
 mod seed;
 mod sql;
 #[cfg(test)]

@@ -62,6 +62,7 @@ impl Harness for Embedded {
             outbox: engine.clone(),
             consumers: engine.clone(),
             seeds: engine.clone(),
+            seal_keys: engine.clone(),
             queue: engine.clone(),
             queue_seeds: engine.clone(),
             log: engine,

@@ -69,6 +69,8 @@ impl Application {
             tracing::info!("the store was empty; the demo data is loaded");
         }
         let services = Services::new(&ports, config.settings());
+        // Once here, so that no request depends on the database for it.
+        services.queue.seal().await?;
         config.check_drain()?;
         let readiness = Readiness::default();
         let guard = Guard::new(&config.limits);

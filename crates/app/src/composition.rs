@@ -6,6 +6,7 @@ mod random;
 use std::sync::Arc;
 
 use anyhow::Result;
+use async_trait::async_trait;
 use concert_adapter_redis::Redis;
 use concert_adapter_sqlite::{MemoryCache, MemoryLock, Sqlite, SystemClock};
 use concert_domain::cache::Cache;
@@ -15,7 +16,7 @@ use concert_domain::health::Probe;
 use concert_domain::lock::Lock;
 use concert_domain::payment::PaymentStore;
 use concert_domain::point::PointStore;
-use concert_domain::queue::QueueStore;
+use concert_domain::queue::{QueueStore, SealKey, SealKeys};
 use concert_domain::reservation::ReservationStore;
 use concert_domain::seed::{QueueSeeds, SeedStore};
 use concert_domain::user::UserStore;
@@ -36,10 +37,11 @@ pub async fn engine(config: &Config) -> Result<Ports> {
     let (engines, migrate) = (&config.engines, config.migrate_on_start);
     tell(engines);
     let file = EmbeddedFile::new(engines.file(), clock(), migrate);
-    match &engines.database_url {
+    let own_key = config.queue_tokens.seal_key()?;
+    let mut ports = match &engines.database_url {
         DatabaseUrl::Sqlite(_) => {
             let store = file.open().await?;
-            Ok(assemble(store, Rest::open(engines, &file).await?))
+            assemble(store, Rest::open(engines, &file).await?)
         }
         DatabaseUrl::Mysql(url) => {
             let mysql = open::mysql(url, engines.database_pool, migrate).await?;
@@ -48,9 +50,13 @@ pub async fn engine(config: &Config) -> Result<Ports> {
                 warn_of_one_instance(engines);
                 rest.probes.push(Arc::new(open::Beside(file.open().await?)));
             }
-            Ok(assemble(Arc::new(mysql), rest))
+            assemble(Arc::new(mysql), rest)
         }
+    };
+    if let Some(key) = own_key {
+        ports.seal_keys = Arc::new(GivenKey(key));
     }
+    Ok(ports)
 }
 
 /// Every port on the embedded engine. The lock and the cache may be lost, so they are in memory.
@@ -109,6 +115,16 @@ fn warn_of_one_instance(engines: &Engines) {
         "{what} kept in the file {file}, which no other machine sees: run this one instance only, \
          or set {missing}"
     );
+}
+
+/// The key that the configuration gives.
+struct GivenKey(SealKey);
+
+#[async_trait]
+impl SealKeys for GivenKey {
+    async fn seal_key(&self, _fresh: SealKey) -> concert_domain::Result<SealKey> {
+        Ok(self.0.clone())
+    }
 }
 
 /// What is beside the database.
@@ -186,6 +202,7 @@ trait Database:
     + Outbox
     + ConsumerStore
     + SeedStore
+    + SealKeys
     + Probe
     + 'static
 {
@@ -208,7 +225,8 @@ fn assemble<D: Database>(database: Arc<D>, rest: Rest) -> Ports {
         answers: database.clone(),
         outbox: database.clone(),
         consumers: database.clone(),
-        seeds: database,
+        seeds: database.clone(),
+        seal_keys: database,
         queue: queues.store,
         queue_seeds: queues.seeds,
         lock: Arc::new(MeteredLock(queues.lock)),

@@ -7,6 +7,7 @@ mod engines;
 mod error;
 mod limits;
 mod parse;
+mod queue_tokens;
 mod telemetry;
 mod url;
 
@@ -17,6 +18,7 @@ pub use engines::Engines;
 pub use error::ConfigError;
 pub use limits::{Limits, Proxies};
 pub use parse::{AuthMode, LogFormat, Roles};
+pub use queue_tokens::QueueTokens;
 pub use telemetry::{Collector, Ratio, Telemetry};
 pub use url::{DatabaseUrl, ServerUrl};
 
@@ -24,6 +26,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
+use auth::SHORTEST_SECRET;
 use concert_domain::ports::Settings;
 use concert_domain::queue::Rules;
 
@@ -123,6 +126,10 @@ pub struct Config {
     #[command(flatten)]
     pub callers: Callers,
 
+    /// What queue tokens are made with.
+    #[command(flatten)]
+    pub queue_tokens: QueueTokens,
+
     /// What browsers are told.
     #[command(flatten)]
     pub browsers: Browsers,
@@ -155,6 +162,7 @@ impl Default for Config {
             roles: Roles::default(),
             seed_demo: false,
             callers: Callers::default(),
+            queue_tokens: QueueTokens::default(),
             browsers: Browsers::default(),
             migrate_on_start: true,
             queue_active_limit: 50,

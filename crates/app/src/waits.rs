@@ -37,7 +37,7 @@ impl Waits {
         if ticket.status == TicketStatus::Active {
             return record(Duration::ZERO, Duration::ZERO);
         }
-        let (now, digest) = (since_epoch(), ticket.token.digest());
+        let (now, digest) = (since_epoch(), ticket.place.digest());
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         if watched.len() >= MOST {
             watched.retain(|_, user| now.saturating_sub(user.joined) < LONGEST);
@@ -52,7 +52,7 @@ impl Waits {
         if ticket.status == TicketStatus::Waiting {
             return;
         }
-        let digest = ticket.token.digest();
+        let digest = ticket.place.digest();
         let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner).remove(&digest);
         let (Some(user), Some(ends)) = (watched, ticket.expires_at) else { return };
         let ends = Duration::from_millis(u64::try_from(ends.as_millis()).unwrap_or(0));
@@ -73,14 +73,15 @@ fn since_epoch() -> Duration {
 #[cfg(test)]
 mod tests {
     use concert_domain::Timestamp;
-    use concert_domain::queue::QueueToken;
+    use concert_domain::queue::{QueueToken, Seal, SealKey};
 
     use super::*;
 
     fn ticket(user: u8, status: TicketStatus, expires_at: Option<Timestamp>) -> Ticket {
-        let token = QueueToken::from_bytes([user; 16]);
+        let place = QueueToken::from_bytes([user; 16]);
+        let token = Seal::new(&SealKey::from_bytes([1; 16])).seal(&place);
         let (wait, poll) = (Duration::from_secs(9), Duration::from_secs(1));
-        Ticket { token, status, rank: 1, estimated_wait: wait, poll_after: poll, expires_at }
+        Ticket { token, place, status, rank: 1, estimated_wait: wait, poll_after: poll, expires_at }
     }
 
     #[test]
@@ -103,8 +104,8 @@ mod tests {
         for n in 0..2 * MOST {
             let mut bytes = [0; 16];
             bytes[..8].copy_from_slice(&n.to_be_bytes());
-            let token = QueueToken::from_bytes(bytes);
-            waits.joined(&Ticket { token, ..ticket(0, TicketStatus::Waiting, None) });
+            let place = QueueToken::from_bytes(bytes);
+            waits.joined(&Ticket { place, ..ticket(0, TicketStatus::Waiting, None) });
         }
         assert_eq!(waits.watched.lock().unwrap().len(), MOST);
     }

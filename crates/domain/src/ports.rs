@@ -13,7 +13,7 @@ use crate::idempotency::IdempotencyStore;
 use crate::lock::Lock;
 use crate::payment::{PaymentService, PaymentStore};
 use crate::point::{PaymentGateway, PointService, PointStore};
-use crate::queue::{QueueService, QueueStore, Rules, TokenSource};
+use crate::queue::{QueueService, QueueStore, Rules, SealKeys, TokenSource};
 use crate::reservation::{ReservationService, ReservationStore, Shield};
 use crate::seed::{QueueSeeds, SeedStore};
 use crate::user::{UserService, UserStore};
@@ -57,6 +57,8 @@ pub struct Ports {
     pub gateway: Arc<dyn PaymentGateway>,
     /// Where tokens come from.
     pub tokens: Arc<dyn TokenSource>,
+    /// What they are sealed with.
+    pub seal_keys: Arc<dyn SealKeys>,
     /// What is asked whether it answers.
     pub probes: Vec<Arc<dyn Probe>>,
 }
@@ -101,6 +103,7 @@ impl Services {
         let queue = Arc::new(QueueService::new(
             ports.queue.clone(),
             ports.tokens.clone(),
+            ports.seal_keys.clone(),
             concerts.clone(),
             settings.queue,
         ));

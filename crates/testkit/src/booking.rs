@@ -11,7 +11,7 @@ pub use seats::*;
 use concert_domain::event::Origin;
 use concert_domain::payment::{PayRequest, Payment, RefundRequest};
 use concert_domain::ports::{Services, Settings};
-use concert_domain::queue::QueueToken;
+use concert_domain::queue::SealedToken;
 use concert_domain::reservation::{HoldRequest, Reservation};
 use concert_domain::{Applied, ConcertId, IdempotencyClaim, Ports, Result, SeatId, UserId};
 
@@ -54,7 +54,7 @@ pub(crate) struct Booking {
     pub services: Services,
     pub show: Show,
     pub user: UserId,
-    pub token: QueueToken,
+    pub token: SealedToken,
 }
 
 impl Booking {
@@ -117,7 +117,7 @@ impl Booking {
 }
 
 /// A fresh token of the user.
-pub(crate) async fn join(services: &Services, user: UserId, concert: ConcertId) -> QueueToken {
+pub(crate) async fn join(services: &Services, user: UserId, concert: ConcertId) -> SealedToken {
     services.queue.join(user, concert).await.unwrap().0.token
 }
 

@@ -107,7 +107,7 @@ pub async fn the_consumer_frees_a_slot_that_nobody_freed<H: Harness>() {
     let held = booking.hold(0).await;
     // The process dies right after the commit: nobody gives the slot back.
     let mut settlement = world.settlement(&held).await;
-    let digest = booking.token.digest();
+    let digest = booking.services.queue.enter(&booking.token, None).await.unwrap().digest;
     settlement.event = Event::payment_completed(&settlement.payment, &held, digest).unwrap();
     ports.payments.settle(settlement).await.unwrap();
     let status = async |token| booking.services.queue.status(token, None).await.unwrap().status;

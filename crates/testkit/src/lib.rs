@@ -28,6 +28,7 @@ pub mod queue;
 pub mod queue_time;
 pub mod ranking;
 pub mod reservation;
+pub mod seal;
 pub mod seed;
 pub mod user;
 
@@ -73,6 +74,7 @@ macro_rules! all_contracts {
         $crate::outbox_contract!($harness);
         $crate::log_contract!($harness);
         $crate::consumer_contract!($harness);
+        $crate::seal_contract!($harness);
         $crate::seed_contract!($harness);
         $crate::booking_contract!($harness);
         $crate::events_contract!($harness);
@@ -109,6 +111,7 @@ mod tests {
             ("queue_time", include_str!("queue_time.rs")),
             ("ranking", include_str!("ranking.rs")),
             ("reservation", include_str!("reservation.rs")),
+            ("seal", include_str!("seal.rs")),
             ("seed", include_str!("seed.rs")),
             ("user", include_str!("user.rs")),
         ] {

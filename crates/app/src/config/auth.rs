@@ -7,7 +7,7 @@ use jsonwebtoken::Algorithm;
 use super::{AuthMode, Config, ConfigError, parse};
 
 /// The shortest secret of HS256 in bytes: as long as what it makes (RFC 7518, 3.2).
-const SHORTEST_SECRET: usize = 32;
+pub(super) const SHORTEST_SECRET: usize = 32;
 
 /// How callers say who they are.
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]

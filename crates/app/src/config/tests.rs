@@ -197,6 +197,18 @@ fn callers_are_believed_on_loopback_only_unless_told_otherwise() {
 }
 
 #[test]
+fn a_key_of_queue_tokens_is_long_or_absent_and_is_never_shown() {
+    let told = |flag: &str| parsed(&[flag]).unwrap().queue_tokens;
+    let short = told("--queue-token-key=hunter2-hunter2-hunter2-hunter");
+    let sentence = short.seal_key().unwrap_err().to_string();
+    assert!(sentence.starts_with("QUEUE_TOKEN_KEY is ") && !sentence.contains("hunter2"));
+    assert_eq!(told("--queue-token-key=").seal_key(), Ok(None));
+    let long = told("--queue-token-key=an example of a secret for tests");
+    assert!(matches!(long.seal_key(), Ok(Some(_))));
+    assert!(!format!("{long:?}").contains("example of a secret"));
+}
+
+#[test]
 fn keys_must_fit_the_algorithm() {
     const SECRET: &str = "--jwt-secret=an example of a secret for tests";
     let told = |flags: &[&str]| {

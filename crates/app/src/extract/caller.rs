@@ -4,7 +4,7 @@ use actix_web::dev::Payload;
 use actix_web::http::header::AUTHORIZATION;
 use actix_web::{FromRequest, HttpRequest, web};
 use concert_domain::UserId;
-use concert_domain::queue::{QueueService, QueueToken};
+use concert_domain::queue::{QueueService, SealedToken};
 
 use super::header;
 use crate::AppState;
@@ -60,7 +60,7 @@ impl Caller {
         &self,
         named: Option<UserId>,
         queue: &QueueService,
-        token: &QueueToken,
+        token: &SealedToken,
     ) -> ApiResult<UserId> {
         match (named, self) {
             (Some(named), _) => self.user(named),

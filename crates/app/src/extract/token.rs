@@ -1,6 +1,6 @@
 use actix_web::HttpRequest;
 use concert_domain::Error;
-use concert_domain::queue::QueueToken;
+use concert_domain::queue::SealedToken;
 
 use super::header;
 use crate::error::{ApiError, ApiResult, ErrorCode};
@@ -9,7 +9,7 @@ use crate::error::{ApiError, ApiResult, ErrorCode};
 pub const TOKEN_HEADER: &str = "Concert-Queue-Token";
 
 /// The queue token of the request. A text that is no token of this service is an unknown token.
-pub fn queue_token(request: &HttpRequest) -> ApiResult<QueueToken> {
+pub fn queue_token(request: &HttpRequest) -> ApiResult<SealedToken> {
     let text = header(request, TOKEN_HEADER)?.ok_or_else(|| {
         ApiError::new(ErrorCode::MissingHeader, format!("the header {TOKEN_HEADER} is missing"))
     })?;

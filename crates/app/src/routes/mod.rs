@@ -19,7 +19,7 @@ use actix_web::http::header::{CACHE_CONTROL, HeaderValue, X_CONTENT_TYPE_OPTIONS
 use actix_web::http::{ConnectionType, Method};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
-use concert_domain::queue::{QueueService, QueueToken};
+use concert_domain::queue::{QueueService, SealedToken};
 use concert_domain::{Error, IdempotencyKey};
 use serde::de::DeserializeOwned;
 use utoipa_actix_web::scope::scope;
@@ -109,7 +109,7 @@ fn refusal_of(error: &actix_web::Error) -> ApiError {
 /// being said.
 async fn read_admitted<T: DeserializeOwned>(
     queue: &QueueService,
-    token: &QueueToken,
+    token: &SealedToken,
     caller: &Caller,
     request: &HttpRequest,
     body: &Body,

@@ -6,7 +6,7 @@ use crate::concert::SeatChange;
 use crate::concurrent::both;
 use crate::event::{Event, Origin};
 use crate::idempotency::once;
-use crate::queue::{Pass, QueueService, QueueToken};
+use crate::queue::{Pass, QueueService, SealedToken};
 use crate::reservation::{Reservation, ReservationStatus, ReservationStore, Shield};
 use crate::{
     Applied, Error, IdAllocator, IdKind, IdempotencyClaim, IdempotencyStore, Page, PageRequest,
@@ -19,7 +19,7 @@ pub struct PayRequest {
     /// Who.
     pub user: UserId,
     /// The right to buy.
-    pub token: QueueToken,
+    pub token: SealedToken,
     /// What for.
     pub reservation: ReservationId,
     /// The key of the request.

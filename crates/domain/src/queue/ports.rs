@@ -1,6 +1,6 @@
 use async_trait::async_trait;
 
-use super::{Overview, Pass, Place, Policy, PolicyPatch, QueueToken, Rules, TokenDigest};
+use super::{Overview, Pass, Place, Policy, PolicyPatch, QueueToken, Rules, SealKey, TokenDigest};
 use crate::{ConcertId, Result, UserId};
 
 /// Port: where fresh tokens come from.
@@ -10,6 +10,17 @@ use crate::{ConcertId, Result, UserId};
 pub trait TokenSource: Send + Sync {
     /// A token that nobody has.
     fn fresh(&self) -> QueueToken;
+}
+
+/// Port: the key that seals queue tokens.
+///
+/// * Every call on every instance, over restarts, MUST answer the key that was offered first.
+/// * It lies apart from the places that it seals, where those are on a server of their own.
+#[cfg_attr(test, mockall::automock)]
+#[async_trait]
+pub trait SealKeys: Send + Sync {
+    /// The key; `fresh` if there is none yet.
+    async fn seal_key(&self, fresh: SealKey) -> Result<SealKey>;
 }
 
 /// A wish to wait.

@@ -1,9 +1,9 @@
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::{
-    Join, Overview, Pass, Place, Policy, PolicyPatch, QueueStore, QueueToken, Rules, Standing,
-    Ticked, TokenDigest, TokenSource,
+    Join, Overview, Pass, Place, Policy, PolicyPatch, QueueStore, QueueToken, Rules, Seal,
+    SealKeys, SealedToken, Standing, Ticked, TokenDigest, TokenSource,
 };
 use crate::concert::ConcertService;
 use crate::{ConcertId, Error, Result, Timestamp, UserId};
@@ -29,7 +29,9 @@ pub enum TicketStatus {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ticket {
     /// The token.
-    pub token: QueueToken,
+    pub token: SealedToken,
+    /// What the store keeps the place under.
+    pub place: QueueToken,
     /// Where it stands.
     pub status: TicketStatus,
     /// The place from 1; 0 when not waiting.
@@ -46,63 +48,85 @@ pub struct Ticket {
 pub struct QueueService {
     store: Arc<dyn QueueStore>,
     tokens: Arc<dyn TokenSource>,
+    keys: Arc<dyn SealKeys>,
+    seal: OnceLock<Seal>,
     concerts: Arc<ConcertService>,
     rules: Rules,
 }
 
 impl QueueService {
-    /// Over a store, a source of tokens and the catalogue.
+    /// Over a store, a source of tokens, the key that seals them and the catalogue.
     pub fn new(
         store: Arc<dyn QueueStore>,
         tokens: Arc<dyn TokenSource>,
+        keys: Arc<dyn SealKeys>,
         concerts: Arc<ConcertService>,
         rules: Rules,
     ) -> Self {
-        Self { store, tokens, concerts, rules }
+        Self { store, tokens, keys, seal: OnceLock::new(), concerts, rules }
+    }
+
+    /// Asks for the key once, so that requests need not, and answers the seal.
+    pub async fn seal(&self) -> Result<&Seal> {
+        if let Some(seal) = self.seal.get() {
+            return Ok(seal);
+        }
+        let seal = Seal::shared(&*self.keys, &*self.tokens).await?;
+        Ok(self.seal.get_or_init(|| seal))
+    }
+
+    async fn open(&self, token: &SealedToken) -> Result<QueueToken> {
+        Ok(self.seal().await?.open(token))
     }
 
     /// Takes a place, or finds the one that the user has; tells whether it is new.
     pub async fn join(&self, user: UserId, concert: ConcertId) -> Result<(Ticket, bool)> {
         self.concerts.ensure_exists(concert).await?;
+        let seal = self.seal().await?;
         let join = Join { concert, user, token: self.tokens.fresh() };
         let joined = self.store.join(join, &self.rules).await?;
-        Ok((self.ticket(joined.place), joined.first))
+        let token = seal.seal(&joined.place.token);
+        Ok((self.ticket(token, joined.place), joined.first))
     }
 
     /// Where the token stands; [`Error::TokenNotFound`] if it is unknown, and
     /// [`Error::TokenMismatch`] if it is not the holder's own, where that is known.
-    pub async fn status(&self, token: &QueueToken, holder: Option<UserId>) -> Result<Ticket> {
-        let place = self.store.poll(token, &self.rules).await?.ok_or(Error::TokenNotFound)?;
+    pub async fn status(&self, token: &SealedToken, holder: Option<UserId>) -> Result<Ticket> {
+        let kept = self.open(token).await?;
+        let place = self.store.poll(&kept, &self.rules).await?.ok_or(Error::TokenNotFound)?;
         own(place.user, holder)?;
-        Ok(self.ticket(place))
+        Ok(self.ticket(token.clone(), place))
     }
 
     /// Whose token it is, whatever became of it; [`Error::TokenNotFound`] if it is unknown.
-    pub async fn owner(&self, token: &QueueToken) -> Result<UserId> {
-        Ok(self.store.find(token).await?.ok_or(Error::TokenNotFound)?.user)
+    pub async fn owner(&self, token: &SealedToken) -> Result<UserId> {
+        let kept = self.open(token).await?;
+        Ok(self.store.find(&kept).await?.ok_or(Error::TokenNotFound)?.user)
     }
 
     /// Checks that the token is active, and the holder's own, where that is known.
-    pub async fn enter(&self, token: &QueueToken, holder: Option<UserId>) -> Result<Pass> {
-        let pass = self.store.enter(token, &self.rules).await?;
+    pub async fn enter(&self, token: &SealedToken, holder: Option<UserId>) -> Result<Pass> {
+        let kept = self.open(token).await?;
+        let pass = self.store.enter(&kept, &self.rules).await?;
         own(pass.user, holder)?;
         Ok(pass)
     }
 
     /// Checks that the token is active and the user's own; [`Error::TokenMismatch`] if it is not.
-    pub async fn enter_as(&self, token: &QueueToken, user: UserId) -> Result<Pass> {
+    pub async fn enter_as(&self, token: &SealedToken, user: UserId) -> Result<Pass> {
         self.enter(token, Some(user)).await
     }
 
     /// Leaves the queue or gives the slot back; leaving twice is leaving once. Nobody is sent away
     /// by somebody else who is known.
-    pub async fn leave(&self, token: &QueueToken, holder: Option<UserId>) -> Result<()> {
+    pub async fn leave(&self, token: &SealedToken, holder: Option<UserId>) -> Result<()> {
+        let kept = self.open(token).await?;
         if holder.is_some()
-            && let Some(place) = self.store.find(token).await?
+            && let Some(place) = self.store.find(&kept).await?
         {
             own(place.user, holder)?;
         }
-        self.store.finish(token.digest(), &self.rules).await
+        self.store.finish(kept.digest(), &self.rules).await
     }
 
     /// Frees the slot of a buyer who is done.
@@ -165,7 +189,7 @@ impl QueueService {
         self.store.purge(&self.rules, limit).await
     }
 
-    fn ticket(&self, place: Place) -> Ticket {
+    fn ticket(&self, token: SealedToken, place: Place) -> Ticket {
         let (status, rank, expires_at) = match place.standing {
             Standing::Waiting { rank } => (TicketStatus::Waiting, rank, None),
             Standing::Active { expires_at } => (TicketStatus::Active, 0, Some(expires_at)),
@@ -176,7 +200,8 @@ impl QueueService {
             TicketStatus::Active | TicketStatus::Expired => Duration::ZERO,
         };
         let poll_after = poll_after(&place.token, rank, self.rules.claim_ttl);
-        Ticket { token: place.token, status, rank, estimated_wait, poll_after, expires_at }
+        let place = place.token;
+        Ticket { token, place, status, rank, estimated_wait, poll_after, expires_at }
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 use super::{Hold, Reservation, ReservationStatus, ReservationStore, Shield, Swept};
 use crate::concert::{ConcertService, SeatChange, SeatLocation};
 use crate::idempotency::once;
-use crate::queue::{Pass, QueueService, QueueToken};
+use crate::queue::{Pass, QueueService, SealedToken};
 use crate::{
     Applied, Error, IdAllocator, IdKind, IdempotencyClaim, IdempotencyStore, Page, PageRequest,
     ReservationId, Result, ScheduleId, SeatId, UserId,
@@ -19,7 +19,7 @@ pub struct HoldRequest {
     /// Who.
     pub user: UserId,
     /// The right to buy.
-    pub token: QueueToken,
+    pub token: SealedToken,
     /// The schedule of the seat.
     pub schedule: ScheduleId,
     /// The seat.

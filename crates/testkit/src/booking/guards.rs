@@ -5,7 +5,7 @@ use concert_domain::event::Origin;
 use concert_domain::idempotency::Fingerprint;
 use concert_domain::payment::PayRequest;
 use concert_domain::ports::{Services, Settings};
-use concert_domain::queue::{QueueToken, TicketStatus};
+use concert_domain::queue::TicketStatus;
 use concert_domain::reservation::HoldRequest;
 use concert_domain::{Applied, Error, IdempotencyClaim, Result, Timestamp};
 
@@ -63,7 +63,7 @@ pub async fn a_token_that_is_not_active_buys_nothing<H: Harness>() {
     let booking = Booking::with(&world, &world.ports(), settings, show).await;
     let services = &booking.services;
     let waiting = stranger(&world, services, &booking.show, booking.show.seats[0]).await;
-    let unknown = HoldRequest { token: QueueToken::from_bytes([9; 16]), ..waiting.clone() };
+    let unknown = HoldRequest { token: "9".repeat(32).parse().unwrap(), ..waiting.clone() };
     let hold = async |request| services.reservations.hold(request).await.map(drop);
     assert_eq!(hold(waiting).await, Err(Error::TokenNotActive));
     assert_eq!(hold(unknown).await, Err(Error::TokenNotFound));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use concert_domain::concert::{Concert, NewSeat, Schedule};
-use concert_domain::queue::{PolicyPatch, Rules};
+use concert_domain::queue::{PolicyPatch, Rules, Seal};
 use concert_domain::seed::Dataset;
 use concert_domain::{ConcertId, IdKind, Ports, ScheduleId, SeatId, TransactionId, UserId, Won};
 
@@ -141,12 +141,13 @@ impl World {
     ) -> Result<Vec<Guest>> {
         let bar = progress("waiting users", (u32::try_from(users.end - users.start)?).into());
         let users: Vec<_> = users.collect();
+        let seal = Seal::shared(&*self.ports.seal_keys, &*self.ports.tokens).await?;
         let mut guests = Vec::with_capacity(users.len());
         for chunk in users.chunks(CHUNK as usize) {
             let mut places = Vec::with_capacity(chunk.len());
             for user in chunk {
                 let token = self.ports.tokens.fresh();
-                guests.push(Guest { user: *user, token: token.to_string() });
+                guests.push(Guest { user: *user, token: seal.seal(&token).to_string() });
                 places.push((UserId::try_from(*user)?, token));
             }
             self.ports.queue_seeds.fill_queue(concert, places, &patient()).await?;
