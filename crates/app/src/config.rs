@@ -26,7 +26,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
-use auth::SHORTEST_SECRET;
 use concert_domain::ports::Settings;
 use concert_domain::queue::Rules;
 

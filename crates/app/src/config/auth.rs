@@ -6,8 +6,8 @@ use jsonwebtoken::Algorithm;
 
 use super::{AuthMode, Config, ConfigError, parse};
 
-/// The shortest secret of HS256 in bytes: as long as what it makes (RFC 7518, 3.2).
-pub(super) const SHORTEST_SECRET: usize = 32;
+/// The shortest secret in bytes: for HS256 as long as what it makes (RFC 7518, 3.2).
+const SHORTEST_SECRET: usize = 32;
 
 /// How callers say who they are.
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
@@ -79,6 +79,15 @@ impl Secret {
     /// Its bytes.
     pub fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
+    }
+
+    /// The same secret, unless it is so short that it could be found by trying.
+    pub(super) fn long_enough(self, variable: &str) -> Result<Self, ConfigError> {
+        if self.as_bytes().len() < SHORTEST_SECRET {
+            let allowed = format!("must have at least {SHORTEST_SECRET} bytes");
+            return Err(refuse(variable, Some("too short"), allowed));
+        }
+        Ok(self)
     }
 
     /// For the command line; never refuses, because a refusal would show the text.
@@ -191,9 +200,8 @@ impl Callers {
         }
         let mut found = self.keys();
         let keys = match (found.next(), found.next()) {
-            (Some(KeySource::Secret(secret)), _) if secret.as_bytes().len() < SHORTEST_SECRET => {
-                let allowed = format!("must have at least {SHORTEST_SECRET} bytes");
-                return Err(refuse("JWT_SECRET", Some("too short"), allowed));
+            (Some(KeySource::Secret(secret)), None) => {
+                KeySource::Secret(secret.long_enough("JWT_SECRET")?)
             }
             (Some(keys), None) => keys,
             (Some(_), Some(other)) => {

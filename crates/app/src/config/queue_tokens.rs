@@ -1,6 +1,6 @@
 use concert_domain::queue::SealKey;
 
-use super::{ConfigError, SHORTEST_SECRET, Secret};
+use super::{ConfigError, Secret};
 
 /// What queue tokens are made with.
 #[derive(Debug, Clone, PartialEq, Eq, Default, clap::Args)]
@@ -16,15 +16,9 @@ pub struct QueueTokens {
 impl QueueTokens {
     /// The key that was given.
     pub fn seal_key(&self) -> Result<Option<SealKey>, ConfigError> {
-        let given = self.queue_token_key.as_ref().filter(|secret| !secret.as_bytes().is_empty());
+        let given = self.queue_token_key.clone().filter(|secret| !secret.as_bytes().is_empty());
         let Some(secret) = given else { return Ok(None) };
-        if secret.as_bytes().len() < SHORTEST_SECRET {
-            return Err(ConfigError {
-                variable: "QUEUE_TOKEN_KEY".to_owned(),
-                value: Some("too short".to_owned()),
-                allowed: format!("it must have at least {SHORTEST_SECRET} bytes"),
-            });
-        }
+        let secret = secret.long_enough("QUEUE_TOKEN_KEY")?;
         Ok(Some(SealKey::from_secret(secret.as_bytes())))
     }
 }

@@ -148,13 +148,12 @@ pub fn median(figures: &[f64]) -> f64 {
 impl Sample {
     /// The median and range of the rounds; all zero if there are none.
     pub fn of(values: &[f64], unit: &str) -> Self {
-        let mut sorted = values.to_vec();
-        sorted.sort_by(f64::total_cmp);
+        let of_all = |pick: fn(f64, f64) -> f64| values.iter().copied().reduce(pick);
         Self {
-            median: median(&sorted),
-            min: sorted.first().copied().unwrap_or(0.0),
-            max: sorted.last().copied().unwrap_or(0.0),
-            rounds: sorted.len(),
+            median: median(values),
+            min: of_all(f64::min).unwrap_or(0.0),
+            max: of_all(f64::max).unwrap_or(0.0),
+            rounds: values.len(),
             unit: unit.to_owned(),
         }
     }
