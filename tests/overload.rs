@@ -255,3 +255,30 @@ async fn a_stopping_service_is_not_ready_goes_on_for_a_while_and_ends_connection
     assert_eq!(stopped.await.expect("it stops"), Some(0));
     drop(idle);
 }
+
+/// A process tells the others of every third join here.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_address_joins_so_often_at_all_instances_together() {
+    const JOINS: u32 = 30;
+    let set = Arc::new(concert_tests::FullSet::shared().await);
+    let mut instances = Vec::new();
+    for _ in 0..2 {
+        let limits = Limits { joins_per_address: JOINS, ..Limits::default() };
+        let engines = Engines::on(set.clone()).await;
+        instances.push(TestApp::with(engines, Config { limits, ..quick() }).await);
+    }
+    let concert = instances[0].concert().await;
+    let begun = std::time::Instant::now();
+    let mut granted = 0;
+    for user in 1..=2 * i64::from(JOINS) {
+        let body = json!({"userId": user, "concertId": concert});
+        let answer = instances[user as usize % 2].post("/queue/tokens").json(body).await;
+        match answer.status {
+            201 => granted += 1,
+            _ => answer.refused(429, "TOO_MANY_REQUESTS"),
+        }
+    }
+    // One comes back every two seconds; each process may keep less than a lot to itself.
+    let back = begun.elapsed().as_secs() as u32 / 2 + 1;
+    assert!((JOINS..=JOINS + 2 * 2 + back).contains(&granted), "{granted}, {back} came back");
+}

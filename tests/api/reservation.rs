@@ -1,4 +1,5 @@
 use concert_app::Config;
+use concert_app::config::Limits;
 use concert_tests::{PRICE, TestApp, days, quick, seconds};
 use futures::future::join_all;
 use serde_json::json;
@@ -208,4 +209,21 @@ async fn refusals_come_in_the_order_who_what_may_and_state() {
     hold(&buyer.token, mismatch).await.refused(403, "TOKEN_MISMATCH");
     buyer.hold(show.schedule, other.seats[0]).await.refused(404, "SEAT_NOT_FOUND");
     buyer.hold(show.schedule, show.seats[0]).await.refused(409, "SEAT_NOT_AVAILABLE");
+}
+
+#[tokio::test]
+async fn a_user_holds_only_a_few_seats_of_a_concert_at_once() {
+    let app =
+        start_with(Config { limits: Limits { holds_per_user: 2, ..quick().limits }, ..quick() })
+            .await;
+    let (show, other) = (app.show(4).await, app.show(1).await);
+    let buyer = app.buyer(7).admitted(show.concert).await;
+    let first = buyer.held(show.schedule, show.seats[0]).await;
+    buyer.held(show.schedule, show.seats[1]).await;
+    buyer.hold(show.schedule, show.seats[2]).await.refused(409, "HOLD_LIMIT_EXCEEDED");
+    let elsewhere = app.buyer(7).admitted(other.concert).await;
+    elsewhere.held(other.schedule, other.seats[0]).await;
+    app.buyer(8).admitted(show.concert).await.held(show.schedule, show.seats[3]).await;
+    buyer.cancel(first).await.ok(204);
+    buyer.held(show.schedule, show.seats[2]).await;
 }

@@ -17,13 +17,22 @@ pub struct Client {
 impl Client {
     /// A client of the service at `origin`, such as `http://127.0.0.1:8080`.
     pub fn of(origin: impl Into<String>) -> Self {
+        Self::over(reqwest::Client::builder(), origin.into())
+    }
+
+    /// The same, with a connection of its own for every request.
+    pub fn without_keep_alive(origin: impl Into<String>) -> Self {
+        Self::over(reqwest::Client::builder().pool_max_idle_per_host(0), origin.into())
+    }
+
+    fn over(http: reqwest::ClientBuilder, origin: String) -> Self {
         // The client wants to know what it would speak TLS with; another choice before is as good.
         rustls::crypto::ring::default_provider().install_default().ok();
-        let http = reqwest::Client::builder()
+        let http = http
             .timeout(std::time::Duration::from_secs(30))
             .build()
             .expect("a client without TLS can be built");
-        Self { http, origin: origin.into() }
+        Self { http, origin }
     }
 
     /// The address and port of the service.

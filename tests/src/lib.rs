@@ -8,6 +8,7 @@
 
 mod app;
 mod background;
+mod balancer;
 mod books;
 mod buyer;
 mod client;
@@ -26,6 +27,7 @@ mod stores;
 mod wait;
 
 pub use app::{TestApp, quick};
+pub use balancer::Balancer;
 pub use books::{Books, audit};
 pub use buyer::Buyer;
 pub use client::{Answer, Call, Client};

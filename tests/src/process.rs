@@ -74,12 +74,23 @@ impl Service {
     pub async fn start(folder: &Path, variables: &[(&str, &str)]) -> Self {
         let always = [("HTTP_ADDR", "127.0.0.1:0"), ("DATABASE_URL", "sqlite:concert.db")];
         let variables: Vec<_> = always.iter().chain(variables).copied().collect();
-        let mut command = command(folder, &["serve"], &variables);
+        Self::until(folder, &variables, "http://127.0.0.1:").await
+    }
+
+    /// Starts one and waits only until it answers that it is starting.
+    pub async fn starting(folder: &Path, variables: &[(&str, &str)]) -> Self {
+        let variables = [&[("HTTP_ADDR", "127.0.0.1:0")], variables].concat();
+        Self::until(folder, &variables, "starting; 127.0.0.1:").await
+    }
+
+    /// Starts one and waits for the line of its log in which its port follows these words.
+    async fn until(folder: &Path, variables: &[(&str, &str)], words: &'static str) -> Self {
+        let mut command = command(folder, &["serve"], variables);
         command.stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary starts");
         let log = child.stderr.take().expect("its log is piped");
         let lines = Log::default();
-        let found = tokio::time::timeout(PATIENCE, address(log, lines.clone())).await;
+        let found = tokio::time::timeout(PATIENCE, address(log, lines.clone(), words)).await;
         let client = Client::of(found.expect("the service listens in time"));
         Self { child, log: lines, client }
     }
@@ -121,10 +132,10 @@ impl Log {
 
 /// Reads the log up to the line with the bound address; the rest is read in the background, so that
 /// the service never waits for its log to be read.
-async fn address(log: tokio::process::ChildStderr, seen: Log) -> String {
+async fn address(log: tokio::process::ChildStderr, seen: Log, words: &str) -> String {
     let mut lines = BufReader::new(log).lines();
     while let Some(line) = lines.next_line().await.expect("the log is text") {
-        let origin = origin(&line);
+        let origin = origin(&line, words);
         seen.push(line);
         if let Some(origin) = origin {
             tokio::spawn(async move {
@@ -138,9 +149,9 @@ async fn address(log: tokio::process::ChildStderr, seen: Log) -> String {
     panic!("the service ended before it listened:\n{}", seen.lines().join("\n"));
 }
 
-fn origin(line: &str) -> Option<String> {
-    let start = line.find("http://127.0.0.1:")?;
-    let digits = line[start + "http://127.0.0.1:".len()..].chars();
+fn origin(line: &str, words: &str) -> Option<String> {
+    let start = line.find(words)?;
+    let digits = line[start + words.len()..].chars();
     let port: String = digits.take_while(char::is_ascii_digit).collect();
     Some(format!("http://127.0.0.1:{port}"))
 }

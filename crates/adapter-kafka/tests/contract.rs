@@ -10,6 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use concert_adapter_kafka::Kafka;
 use concert_adapter_sqlite::{ManualClock, MemoryCache, MemoryLock, Sqlite};
+use concert_domain::budget::Unshared;
 use concert_domain::{Ports, Timestamp};
 use concert_testkit::{Harness, ScriptedGateway, SequentialTokens};
 use tempfile::TempDir;
@@ -53,6 +54,7 @@ impl Harness for OverKafka {
             queue_seeds: engine,
             log: self.log.clone(),
             lock: Arc::new(MemoryLock::new(self.clock.clone())),
+            budgets: Arc::new(Unshared),
             cache: Arc::new(MemoryCache::new(self.clock.clone())),
             gateway: Arc::new(ScriptedGateway::default()),
             tokens: Arc::new(SequentialTokens::default()),

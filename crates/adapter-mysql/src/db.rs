@@ -7,6 +7,7 @@ use concert_domain::{Error, Result};
 use diesel_async::SimpleAsyncConnection;
 use futures::future::BoxFuture;
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 use tracing::Instrument;
 
@@ -26,6 +27,11 @@ const WORK: Duration = Duration::from_secs(6);
 const BULK: Duration = Duration::from_secs(600);
 /// How long beginning, committing, rolling back or looking an outcome up may take.
 const STEP: Duration = Duration::from_secs(3);
+
+tokio::task_local! {
+    /// Closed when the caller of a unit of work has gone away.
+    static CALLER: oneshot::Sender<()>;
+}
 
 /// How the engine uses its server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -174,12 +180,15 @@ impl Mysql {
             .await
     }
 
-    /// Runs work in a task of its own: a caller that is dropped leaves the work alone.
+    /// Runs work in a task of its own: a caller that is dropped leaves alone what has begun. What
+    /// still waits for a connection then is not begun: nobody has time for it any more.
     pub(crate) async fn spawn<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<T> {
-        self.runtime.spawn(work.in_current_span()).await.unwrap_or_else(|error| {
+        let (caller, _here) = oneshot::channel();
+        let work = CALLER.scope(caller, work).in_current_span();
+        self.runtime.spawn(work).await.unwrap_or_else(|error| {
             tracing::error!(%error, "a unit of work on the database failed");
             Err(Error::bug("a unit of work on the database failed"))
         })
@@ -238,9 +247,20 @@ impl Mysql {
         self.look(&change.data, verify, STEP).await.map_err(Fault::refusal)
     }
 
+    /// A connection, for a caller who is still there.
+    async fn lease(&self) -> Run<Lease> {
+        let lease = self.connections.lease().await?;
+        if CALLER.try_with(oneshot::Sender::is_closed) == Ok(true) {
+            metrics::counter!("concert_db_abandoned_total").increment(1);
+            lease.give_back();
+            return Err(unavailable().into());
+        }
+        Ok(lease)
+    }
+
     /// One try outside a transaction.
     async fn look<D, T>(&self, data: &D, job: Job<D, T>, limit: Duration) -> Run<T> {
-        let mut lease = self.connections.lease().await?;
+        let mut lease = self.lease().await?;
         let result = self.within(limit, job(lease.conn()?, data)).await;
         if !matches!(result, Err(Fault::Lost)) {
             lease.give_back();
@@ -250,7 +270,7 @@ impl Mysql {
 
     /// One try of a change. What is lost before the COMMIT is undone by the server.
     pub(crate) async fn attempt<D, T>(&self, change: &Change<D, T>) -> Result<T, End> {
-        let mut lease = self.connections.lease().await?;
+        let mut lease = self.lease().await?;
         let tx = lease.conn()?;
         self.command(tx, "START TRANSACTION").await?;
         let result = self.within(change.limit, (change.job)(tx, &change.data)).await;

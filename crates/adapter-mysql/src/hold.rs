@@ -11,6 +11,7 @@ use diesel::sql_types::BigInt;
 
 use crate::error::{Fault, Run};
 use crate::group::{Plan, Verdict, all};
+use crate::holders::{self, Holders};
 use crate::idempotency::{Name, in_use, keep, keep_all, name_of};
 use crate::sql::{Tx, sql};
 
@@ -25,7 +26,8 @@ pub(crate) const HOLDS: Plan<Hold, Reservation> = Plan {
 async fn hold_all(tx: &mut Tx, holds: &[Hold]) -> Run<Vec<Verdict<Reservation>>> {
     let seats = lock_seats(tx, holds).await?;
     let claims = in_use(tx, holds.iter().filter_map(|hold| hold.claim.as_ref())).await?;
-    let verdicts = judge(holds, &seats, claims);
+    let holders = Holders::of(tx, holds.iter()).await?;
+    let verdicts = judge(holds, &seats, claims, holders);
     let won: Vec<&Hold> = holds
         .iter()
         .zip(&verdicts)
@@ -73,6 +75,7 @@ fn judge<'a>(
     holds: &'a [Hold],
     seats: &HashMap<i64, Locked>,
     mut claims: HashSet<Name<'a>>,
+    mut holders: Holders,
 ) -> Vec<Verdict<Reservation>> {
     let mut gone = HashSet::new();
     let verdict = |hold: &'a Hold| {
@@ -86,6 +89,9 @@ fn judge<'a>(
         }
         if hold.claim.as_ref().is_some_and(|claim| !claims.insert(name_of(claim))) {
             return Verdict::Alone;
+        }
+        if !holders.admit(hold) {
+            return Verdict::Refused(Error::HoldLimitExceeded);
         }
         gone.insert(seat.id);
         Verdict::Done(reservation.clone())
@@ -101,6 +107,7 @@ async fn apply_all(tx: &mut Tx, won: &[&Hold], seats: &HashMap<i64, Locked>) -> 
     }
     take_all(tx, won).await?;
     insert_all(tx, won).await?;
+    holders::check(tx, won).await?;
     keep_all(tx, won.iter().map(|hold| (hold.claim.as_ref(), &hold.reservation))).await
 }
 
@@ -187,6 +194,9 @@ async fn chance(tx: &mut Tx, seat: SeatId) -> Run<Chance> {
 async fn hold_one(tx: &mut Tx, hold: &Hold) -> Run<Reservation> {
     let reservation = &hold.reservation;
     let chance = chance(tx, reservation.seat_id).await?;
+    if !Holders::of(tx, std::iter::once(hold)).await?.admit(hold) {
+        return Err(Error::HoldLimitExceeded.into());
+    }
     let take = match chance {
         Chance::Free => {
             "UPDATE seats SET status = 'TEMP_RESERVED', reservation_id = ?, held_until = ?
@@ -213,6 +223,7 @@ async fn hold_one(tx: &mut Tx, hold: &Hold) -> Run<Reservation> {
         expire_ended_hold_of(tx, reservation.seat_id).await?;
     }
     insert(tx, reservation).await?;
+    holders::check(tx, &[hold]).await?;
     keep(tx, hold.claim.as_ref(), reservation).await?;
     Ok(reservation.clone())
 }

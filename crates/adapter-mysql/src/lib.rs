@@ -14,6 +14,7 @@ mod error;
 mod group;
 mod health;
 mod hold;
+mod holders;
 mod id;
 mod idempotency;
 pub mod lab;

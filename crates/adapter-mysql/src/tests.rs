@@ -68,7 +68,7 @@ async fn a_second_live_owner_is_stopped_by_the_unique_key() {
         created_at: Timestamp::MIN,
         expires_at: Timestamp::MAX,
     };
-    let held = store.hold(Hold { reservation, claim: None }).await;
+    let held = store.hold(Hold { reservation, most: 100, claim: None }).await;
     assert!(matches!(held, Err(Error::Bug(_))), "{held:?}");
     assert_eq!(ReservationStore::find(&store, id).await, Ok(None), "nothing was written");
 }

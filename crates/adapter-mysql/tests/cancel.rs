@@ -65,7 +65,7 @@ async fn hold(engine: &Mysql, number: i64, seat: i64) -> Hold {
         created_at: now,
         expires_at: now.plus(Duration::from_secs(3_600)),
     };
-    Hold { reservation, claim: None }
+    Hold { reservation, most: 100, claim: None }
 }
 
 /// A transaction of somebody else has the first seat's row.
@@ -94,6 +94,27 @@ async fn a_caller_who_leaves_a_blocked_update_harms_nobody() {
     assert_eq!(engine.hold(third).await, Err(Error::SeatNotAvailable));
     let kept = engine.find_reservation(1).await;
     assert_eq!(kept, Some(ReservationStatus::Pending), "the change ran on without its caller");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_for_a_connection_when_its_caller_goes_is_not_begun() {
+    let database = database().await;
+    let engine = engine(&database.url, 1).await;
+    for seat in 1..=2 {
+        engine.hold(hold(&engine, seat, seat).await).await.unwrap();
+    }
+    let mut other = lock_seat(&database).await;
+    let (first, user) = (engine.clone(), id(7));
+    let first = tokio::spawn(async move { first.cancel(id(1), user).await });
+    until_busy(&database, "SELECT id AS n FROM seats").await;
+    // It stands behind the first one, who has the only connection.
+    let mut left = Box::pin(engine.cancel(id(2), user));
+    assert!(futures::poll!(&mut left).is_pending());
+    drop(left);
+    other.batch_execute("ROLLBACK").await.unwrap();
+    assert_eq!(first.await.unwrap(), Ok(true));
+    let states = [engine.find_reservation(1).await, engine.find_reservation(2).await];
+    assert_eq!(states, [Some(ReservationStatus::Cancelled), Some(ReservationStatus::Pending)]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

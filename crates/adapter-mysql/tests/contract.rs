@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use common::Database;
 use concert_adapter_mysql::{Mysql, Options};
 use concert_adapter_sqlite::{MemoryCache, MemoryLock, Sqlite, SystemClock};
+use concert_domain::budget::Unshared;
 use concert_domain::cache::Cache;
 use concert_domain::lock::Lock;
 use concert_domain::seed::SeedStore;
@@ -55,6 +56,7 @@ impl Harness for Server {
         Self {
             engine: Some(open(&database).await),
             beside,
+            budgets: Arc::new(Unshared),
             cache: Arc::new(MemoryCache::new(clock.clone())),
             lock: Arc::new(MemoryLock::new(clock)),
             tokens: Arc::default(),

@@ -19,6 +19,7 @@ use redis::{
 };
 use tokio::runtime::Handle;
 
+use crate::budget::BudgetScripts;
 use crate::cache::{CacheScripts, Near, Owed};
 use crate::lock::{LockScripts, Turns};
 use crate::queue::{Known, QueueScripts};
@@ -57,6 +58,7 @@ pub struct Redis {
 pub(crate) struct Scripts {
     pub queue: QueueScripts,
     pub lock: LockScripts,
+    pub budget: BudgetScripts,
     pub cache: CacheScripts,
 }
 
@@ -76,6 +78,7 @@ impl Redis {
         let scripts = Scripts {
             queue: QueueScripts::default(),
             lock: LockScripts::default(),
+            budget: BudgetScripts::default(),
             cache: CacheScripts::default(),
         };
         Ok(Self {

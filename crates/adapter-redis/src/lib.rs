@@ -13,6 +13,7 @@
 //! Redis 7.0 or later is needed (ranges of bits in `BITCOUNT` and `BITPOS`, `SET` with `NX` and
 //! `GET`), with the eviction policy `noeviction`.
 
+mod budget;
 mod cache;
 mod db;
 mod health;

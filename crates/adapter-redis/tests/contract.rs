@@ -66,6 +66,7 @@ impl Harness for OverRedis {
             queue: redis.clone(),
             queue_seeds: redis.clone(),
             lock: redis.clone(),
+            budgets: redis.clone(),
             cache: redis,
             gateway: self.gateway.clone(),
             tokens: self.tokens.clone(),
@@ -93,6 +94,7 @@ concert_testkit::queue_contract!(OverRedis);
 concert_testkit::queue_time_contract!(OverRedis);
 concert_testkit::seed_contract!(OverRedis);
 concert_testkit::lock_contract!(OverRedis);
+concert_testkit::budget_contract!(OverRedis);
 concert_testkit::cache_contract!(OverRedis);
 concert_testkit::booking_contract!(OverRedis);
 concert_testkit::events_contract!(OverRedis);

@@ -110,7 +110,7 @@ impl Sqlite {
     /// Runs a change. It is committed together with others, each in a savepoint of its own: an
     /// `Err` undoes this job only. Answers after the commit, so `Ok` is durable.
     ///
-    /// Dropping the future does not stop the job.
+    /// Dropping the future does not stop a job that has begun; one that has not is left out.
     pub(crate) async fn write<T, F>(&self, job: F) -> Result<T>
     where
         T: Send + 'static,
@@ -118,6 +118,9 @@ impl Sqlite {
     {
         let (answer, answered) = oneshot::channel();
         let work = move |tx: &mut Tx<'_>| -> Verdict {
+            if answer.is_closed() {
+                return Box::new(|_| {});
+            }
             let result = in_savepoint(tx, job);
             Box::new(move |committed| {
                 let result = if committed { result } else { Err(unavailable()) };
@@ -137,6 +140,9 @@ impl Sqlite {
     {
         let (answer, answered) = oneshot::channel();
         let work = move |tx: &mut Tx<'_>| {
+            if answer.is_closed() {
+                return;
+            }
             answer.send(job(tx)).ok();
         };
         let job = Job { work: Box::new(work), handed_in: Instant::now() };
@@ -259,5 +265,37 @@ fn reconnect(path: &Path, setup: &str) -> SqliteConnection {
             Ok(conn) => return conn,
             Err(_) => thread::sleep(Duration::from_millis(200)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::testing::TestStore;
+
+    #[tokio::test]
+    async fn what_has_not_begun_when_its_caller_goes_is_left_out() {
+        let test = TestStore::at(1_000).await;
+        let store = &test.sqlite;
+        let (go, told) = mpsc::channel::<()>();
+        let name = |id: i64| {
+            store.write(move |tx| {
+                sql("INSERT INTO users VALUES (?, 'x', 0)").int(id).run(tx.conn).map(drop)
+            })
+        };
+        let mut first = Box::pin(store.write(move |_| {
+            told.recv().ok();
+            Ok(())
+        }));
+        let mut left = Box::pin(name(1));
+        assert!(futures::poll!(&mut first).is_pending() && futures::poll!(&mut left).is_pending());
+        drop(left);
+        go.send(()).unwrap();
+        first.await.unwrap();
+        name(2).await.unwrap();
+        let users = store.read(|tx| sql("SELECT sum(id) AS n FROM users").count(tx.conn)).await;
+        assert_eq!(users, Ok(2));
     }
 }

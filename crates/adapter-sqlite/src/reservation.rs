@@ -111,9 +111,22 @@ fn apply_hold(tx: &mut Tx<'_>, hold: Hold) -> Result<Applied<Reservation>> {
         return Err(why_not_taken(tx, reservation.seat_id)?);
     }
     expire_ended_hold_of(tx, reservation.seat_id)?;
+    if live_holds(tx, &reservation)? >= i64::from(hold.most) {
+        return Err(Error::HoldLimitExceeded);
+    }
     insert(tx, &reservation)?;
     keep(tx, hold.claim.as_ref(), &reservation)?;
     Ok(Applied::Fresh(reservation))
+}
+
+/// How many seats of the concert the user holds without this one.
+fn live_holds(tx: &mut Tx<'_>, reservation: &Reservation) -> Result<i64> {
+    sql("SELECT count(*) AS n FROM reservations
+         WHERE user_id = ? AND concert_id = ? AND status = 'PENDING' AND expires_at > ?")
+    .int(reservation.user_id)
+    .int(reservation.concert_id)
+    .time(tx.now)
+    .count(tx.conn)
 }
 
 fn why_not_taken(tx: &mut Tx<'_>, seat: SeatId) -> Result<Error> {

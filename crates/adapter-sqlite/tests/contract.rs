@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use concert_adapter_sqlite::{ManualClock, MemoryCache, MemoryLock, Sqlite};
+use concert_domain::budget::Unshared;
 use concert_domain::cache::Cache;
 use concert_domain::lock::Lock;
 use concert_domain::{Ports, Timestamp};
@@ -67,6 +68,7 @@ impl Harness for Embedded {
             queue_seeds: engine.clone(),
             log: engine,
             lock: self.lock.clone(),
+            budgets: Arc::new(Unshared),
             cache: self.cache.clone(),
             gateway: self.gateway.clone(),
             tokens: self.tokens.clone(),

@@ -1,6 +1,7 @@
 //! One running service: built (which binds the address), then run until it is told to stop.
 
 mod browsers;
+mod lobby;
 mod observe;
 
 use std::future::Future;
@@ -23,10 +24,11 @@ use tokio_util::task::TaskTracker;
 use crate::auth::{Authority, Bearers};
 use crate::config::Config;
 use crate::middleware::Guard;
-use crate::state::{AppState, Readiness};
+use crate::state::{AppState, Phase, Readiness};
 use crate::waits::Waits;
 use crate::warm::warm;
 use crate::{demo, routes, telemetry, workers};
+pub use lobby::Lobby;
 
 /// How long a connection may stand idle between two requests.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
@@ -50,13 +52,24 @@ pub struct Application {
     bearers: Option<Arc<Bearers>>,
     guard: Guard,
     server: Option<(Server, SocketAddr)>,
+    lobby: Option<Lobby>,
 }
 
 impl Application {
     /// Wires the service over its ports, loads the demo data if that is wanted, and, if it serves
     /// requests, binds the address. Connections are answered from
     /// [`Application::run_until_stopped`] on.
-    pub async fn build(config: Config, mut ports: Ports) -> Result<Self> {
+    pub async fn build(config: Config, ports: Ports) -> Result<Self> {
+        let lobby = if config.roles.api { Some(Lobby::bound(&config)?) } else { None };
+        Self::build_behind(lobby, config, ports).await
+    }
+
+    /// The same on an address that is bound already. Without one no requests are served.
+    pub async fn build_behind(
+        lobby: Option<Lobby>,
+        config: Config,
+        mut ports: Ports,
+    ) -> Result<Self> {
         let authority = Authority::open(config.auth()?)?;
         if !config.caching.cache {
             ports.cache = Arc::new(NoCache);
@@ -72,8 +85,9 @@ impl Application {
         // Once here, so that no request depends on the database for it.
         services.queue.seal().await?;
         config.check_drain()?;
-        let readiness = Readiness::default();
-        let guard = Guard::new(&config.limits);
+        let readiness =
+            lobby.as_ref().map_or_else(Readiness::default, |lobby| lobby.readiness.clone());
+        let guard = Guard::new(&config.limits, ports.budgets.clone());
         let state = AppState {
             services: services.clone(),
             ports: ports.clone(),
@@ -84,8 +98,11 @@ impl Application {
             guard: guard.clone(),
             metrics: telemetry::metrics(),
         };
-        let server = if config.roles.api { Some(bind(&config, state)?) } else { None };
-        Ok(Self { config, ports, services, readiness, bearers, guard, server })
+        let server = match &lobby {
+            Some(lobby) => Some((listen(&config, state, lobby)?, lobby.address()?)),
+            None => None,
+        };
+        Ok(Self { config, ports, services, readiness, bearers, guard, server, lobby })
     }
 
     /// The bound address; of a process that serves no requests, the configured one.
@@ -95,16 +112,21 @@ impl Application {
 
     /// Runs until `stop` is ready, then lets running requests finish and the workers hand back
     /// what they hold, all within the configured grace.
-    pub async fn run_until_stopped(self, stop: impl Future<Output = ()>) -> Result<()> {
+    pub async fn run_until_stopped(mut self, stop: impl Future<Output = ()>) -> Result<()> {
         let cancel = CancellationToken::new();
         let background = self.start_background(&cancel);
         let mut serving = tokio::spawn(serve(self.server, cancel.clone()));
-        self.readiness.set(true);
+        self.readiness.set(Phase::Serving);
+        if let Some(left) = self.lobby.as_mut().and_then(Lobby::leave) {
+            tokio::spawn(left);
+        }
+        // The address is held by the server alone from here on, and free when that has stopped.
+        drop(self.lobby.take());
         let ended = tokio::select! {
             () = stop => None,
             ended = &mut serving => Some(ended),
         };
-        self.readiness.set(false);
+        self.readiness.set(Phase::Draining);
         tracing::info!("stopping");
         let deadline = Instant::now() + self.config.shutdown_grace;
         if ended.is_none() {
@@ -150,7 +172,7 @@ impl Application {
     }
 }
 
-fn bind(config: &Config, state: AppState) -> Result<(Server, SocketAddr)> {
+fn listen(config: &Config, state: AppState, lobby: &Lobby) -> Result<Server> {
     let guard = state.guard.clone();
     let state = web::Data::new(state);
     let told = config.browsers.clone();
@@ -168,7 +190,6 @@ fn bind(config: &Config, state: AppState) -> Result<(Server, SocketAddr)> {
     let server = HttpServer::new(app)
         .disable_signals()
         .workers(threads)
-        .backlog(BACKLOG)
         .max_connections(connections.div_ceil(threads))
         .on_connect(move |io, data| guard.connected(io, data))
         .keep_alive(KEEP_ALIVE)
@@ -176,10 +197,8 @@ fn bind(config: &Config, state: AppState) -> Result<(Server, SocketAddr)> {
         .client_disconnect_timeout(DISCONNECT)
         // The grace is bounded to the millisecond around it; this one only must not end earlier.
         .shutdown_timeout(config.shutdown_grace.as_secs() + 1)
-        .bind(config.http_addr)
-        .with_context(|| format!("HTTP_ADDR {} cannot be listened on", config.http_addr))?;
-    let addr = server.addrs().first().copied().unwrap_or(config.http_addr);
-    Ok((server.run(), addr))
+        .listen(lobby.listener.try_clone()?)?;
+    Ok(server.run())
 }
 
 pub(crate) fn default_threads() -> usize {

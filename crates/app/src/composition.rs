@@ -9,6 +9,7 @@ use anyhow::Result;
 use async_trait::async_trait;
 use concert_adapter_redis::Redis;
 use concert_adapter_sqlite::{MemoryCache, MemoryLock, Sqlite, SystemClock};
+use concert_domain::budget::{Budgets, Unshared};
 use concert_domain::cache::Cache;
 use concert_domain::concert::{ConcertReader, ConcertWriter};
 use concert_domain::event::{ConsumerStore, EventLog, Outbox};
@@ -163,6 +164,7 @@ struct Queues {
     seeds: Arc<dyn QueueSeeds>,
     lock: Arc<dyn Lock>,
     cache: Arc<dyn Cache>,
+    budgets: Arc<dyn Budgets>,
     /// How metrics call what the cache is.
     tier: &'static str,
 }
@@ -173,6 +175,7 @@ impl Queues {
             store: redis.clone(),
             seeds: redis.clone(),
             lock: redis.clone(),
+            budgets: redis.clone(),
             cache: redis,
             tier: "redis",
         }
@@ -184,6 +187,8 @@ impl Queues {
             seeds: store,
             lock: Arc::new(MemoryLock::new(clock.clone())),
             cache: Arc::new(MemoryCache::new(clock)),
+            // Whoever keeps the queue in a file is one instance.
+            budgets: Arc::new(Unshared),
             tier: "process",
         }
     }
@@ -230,6 +235,7 @@ fn assemble<D: Database>(database: Arc<D>, rest: Rest) -> Ports {
         queue: queues.store,
         queue_seeds: queues.seeds,
         lock: Arc::new(MeteredLock(queues.lock)),
+        budgets: queues.budgets,
         cache: Arc::new(MeteredCache { tier: queues.tier, cache: queues.cache }),
         log,
         gateway: Arc::new(SandboxGateway::default()),

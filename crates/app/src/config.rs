@@ -193,6 +193,7 @@ impl Config {
                 remember_ttl: Rules::REMEMBER,
             },
             hold_ttl: self.hold_ttl,
+            holds_per_user: self.limits.holds_per_user,
             refund_cutoff: self.refund_cutoff,
         }
     }

@@ -78,6 +78,7 @@ error_codes! {
     RouteNotFound "ROUTE_NOT_FOUND" NOT_FOUND "There is no such route"
     MethodNotAllowed "METHOD_NOT_ALLOWED" METHOD_NOT_ALLOWED "The route has no such method"
     SeatNotAvailable "SEAT_NOT_AVAILABLE" CONFLICT "The seat is held or sold"
+    HoldLimitExceeded "HOLD_LIMIT_EXCEEDED" CONFLICT "The caller holds as many seats as one may"
     ConcurrencyConflict "CONCURRENCY_CONFLICT" CONFLICT "The present state does not allow the change"
     ReservationNotPending "RESERVATION_NOT_PENDING" CONFLICT "The reservation is not pending"
     RefundNotAllowed "REFUND_NOT_ALLOWED" CONFLICT "The payment cannot be refunded"
@@ -310,6 +311,7 @@ fn code_of(error: &Error) -> ErrorCode {
         Error::PaymentNotFound => ErrorCode::PaymentNotFound,
         Error::UserNotFound => ErrorCode::UserNotFound,
         Error::SeatNotAvailable => ErrorCode::SeatNotAvailable,
+        Error::HoldLimitExceeded => ErrorCode::HoldLimitExceeded,
         Error::Conflict(_) => ErrorCode::ConcurrencyConflict,
         Error::ReservationNotPending => ErrorCode::ReservationNotPending,
         Error::ReservationExpired => ErrorCode::ReservationExpired,

@@ -26,6 +26,6 @@ pub mod waits;
 pub mod warm;
 pub mod workers;
 
-pub use application::Application;
+pub use application::{Application, Lobby};
 pub use config::Config;
 pub use state::AppState;

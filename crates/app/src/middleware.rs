@@ -7,6 +7,7 @@ mod connections;
 mod gate;
 mod polls;
 mod rates;
+mod shared;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -19,12 +20,14 @@ use actix_web::http::{ConnectionType, Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::rt::net::TcpStream;
 use actix_web::{Error, HttpMessage, HttpResponse, ResponseError, web};
+use concert_domain::budget::Budgets;
 
 pub use admission::Admission;
 use class::Class;
 use connections::{Connection, Connections};
 use gate::Gate;
 use rates::Rates;
+use shared::Shared;
 
 use crate::AppState;
 use crate::config::Limits;
@@ -42,16 +45,18 @@ struct Parts {
     limits: Limits,
     /// None: nobody is told that it asks too often.
     rates: Option<Rates>,
+    shared: Shared,
     connections: Connections,
     gate: Arc<Gate>,
 }
 
 impl Guard {
-    /// With these limits, and nobody inside.
-    pub fn new(limits: &Limits) -> Self {
+    /// With these limits and budgets of all instances, and nobody inside.
+    pub fn new(limits: &Limits, budgets: Arc<dyn Budgets>) -> Self {
         Self(Arc::new(Parts {
             limits: limits.clone(),
             rates: limits.rate_limit.then(|| Rates::new(limits)),
+            shared: Shared::new(budgets),
             connections: Connections::default(),
             gate: Gate::new(limits.in_flight()),
         }))
@@ -71,6 +76,7 @@ impl Guard {
             tokio::time::sleep(UPKEEP).await;
             if let Some(rates) = &self.0.rates {
                 rates.upkeep();
+                self.0.shared.upkeep();
             }
         }
     }
@@ -87,6 +93,20 @@ impl Guard {
         let poller = (class == Class::Poll).then(|| rates.caller(request)).flatten();
         match poller.and_then(|poller| rates.polls.early(poller)) {
             Some(wait) => Err(limited("early_poll", wait)),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses who asks too often of all instances together.
+    async fn check_with_others(
+        &self,
+        request: &ServiceRequest,
+        class: Class,
+    ) -> Result<(), ApiError> {
+        let Some(rates) = &self.0.rates else { return Ok(()) };
+        let Some((name, quota)) = rates.shared(request, class) else { return Ok(()) };
+        match self.0.shared.take(&name, quota).await {
+            Some(wait) => Err(limited(class.name(), wait)),
             None => Ok(()),
         }
     }
@@ -135,6 +155,9 @@ async fn admitted(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     if let Err(refusal) = guard.check(&request, class) {
+        return Ok(request.error_response(refusal));
+    }
+    if let Err(refusal) = guard.check_with_others(&request, class).await {
         return Ok(request.error_response(refusal));
     }
     let poller = guard.0.rates.as_ref().filter(|_| class == Class::Poll);

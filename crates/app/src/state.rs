@@ -1,12 +1,14 @@
 //! What every request handler shares.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use actix_web::http::header::HeaderValue;
 use concert_domain::Ports;
 use concert_domain::ports::Services;
 use metrics_exporter_prometheus::PrometheusHandle;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::auth::Authority;
 use crate::middleware::Guard;
@@ -32,18 +34,49 @@ pub struct AppState {
     pub metrics: PrometheusHandle,
 }
 
-/// Whether this process takes new work: not before it has started, not while it stops.
-#[derive(Clone, Default)]
-pub struct Readiness(Arc<AtomicBool>);
+/// What a process is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// It opens its stores.
+    Starting,
+    /// It brings the store to its own version.
+    Migrating,
+    /// It serves.
+    Serving,
+    /// It was told to stop, and finishes what runs.
+    Draining,
+}
+
+/// Whether this process takes new work: not before it has started, not while it stops. Copies are
+/// the same one.
+#[derive(Clone)]
+pub struct Readiness(Arc<AtomicU8>);
+
+impl Default for Readiness {
+    fn default() -> Self {
+        Self(Arc::new(AtomicU8::new(Phase::Starting as u8)))
+    }
+}
 
 impl Readiness {
-    /// New work is welcome, or not any more.
-    pub fn set(&self, ready: bool) {
-        self.0.store(ready, Ordering::Release);
+    /// Says what the process does from now on.
+    pub fn set(&self, phase: Phase) {
+        self.0.store(phase as u8, Ordering::Release);
+    }
+
+    /// What the process does.
+    pub fn phase(&self) -> Phase {
+        match self.0.load(Ordering::Acquire) {
+            phase if phase == Phase::Migrating as u8 => Phase::Migrating,
+            phase if phase == Phase::Serving as u8 => Phase::Serving,
+            phase if phase == Phase::Draining as u8 => Phase::Draining,
+            _ => Phase::Starting,
+        }
     }
 
     /// Is new work welcome?
     pub fn get(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.phase() == Phase::Serving
     }
 }

@@ -92,6 +92,9 @@ pub enum Error {
     /// Somebody else holds or owns the seat.
     #[error("the seat is held or sold")]
     SeatNotAvailable,
+    /// The user holds as many seats of the concert as one may.
+    #[error("you hold as many seats of this concert as one may; pay for one or let one go")]
+    HoldLimitExceeded,
     /// The thing is in a state that does not allow the change; the text says which.
     #[error("{0}")]
     Conflict(&'static str),
@@ -177,6 +180,7 @@ impl Error {
             Self::InsufficientPoints | Self::PaymentDeclined => ErrorKind::PaymentRequired,
             Self::QueueClosed
             | Self::SeatNotAvailable
+            | Self::HoldLimitExceeded
             | Self::Conflict(_)
             | Self::ReservationNotPending
             | Self::RefundNotAllowed

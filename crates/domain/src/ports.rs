@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::IdAllocator;
+use crate::budget::Budgets;
 use crate::cache::{Cache, Copies};
 use crate::concert::{ConcertAdmin, ConcertReader, ConcertService, ConcertWriter, SeatChange};
 use crate::event::{ConsumerStore, EventLog, Outbox};
@@ -51,6 +52,8 @@ pub struct Ports {
     pub lock: Arc<dyn Lock>,
     /// Copies.
     pub cache: Arc<dyn Cache>,
+    /// Budgets of all instances together.
+    pub budgets: Arc<dyn Budgets>,
     /// The event log.
     pub log: Arc<dyn EventLog>,
     /// Who takes real money.
@@ -70,6 +73,8 @@ pub struct Settings {
     pub queue: Rules,
     /// How long a seat is held.
     pub hold_ttl: Duration,
+    /// How many seats of a concert a user may hold at once, 1 or more.
+    pub holds_per_user: u32,
     /// From how long before the show refunds are refused.
     pub refund_cutoff: Duration,
 }
@@ -117,6 +122,7 @@ impl Services {
             answers: ports.answers.clone(),
             ids: ids.clone(),
             hold_ttl: settings.hold_ttl,
+            holds_per_user: settings.holds_per_user,
         });
         let payments = Arc::new(PaymentService {
             store: ports.payments.clone(),

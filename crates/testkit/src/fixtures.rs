@@ -25,6 +25,8 @@ use crate::Harness;
 pub const SHORT: Duration = Duration::from_millis(300);
 /// A time to live that does not end within a law.
 pub const LONG: Duration = Duration::from_secs(3_600);
+/// More seats than anybody holds in a law that is not about that.
+pub const MANY: u32 = 1_000_000;
 /// The price of a seat unless told otherwise.
 pub const PRICE: Won = Won::of(10_000);
 /// A day that is over.
@@ -131,7 +133,7 @@ impl<H: Harness> World<H> {
             created_at: now,
             expires_at: now.plus(ttl),
         };
-        Hold { reservation, claim: None }
+        Hold { reservation, most: MANY, claim: None }
     }
 
     /// A hold that was made.
@@ -226,7 +228,7 @@ impl<H: Harness> World<H> {
 
 /// Settings under which nothing ends within a law.
 pub fn settings() -> Settings {
-    Settings { queue: rules(100), hold_ttl: LONG, refund_cutoff: LONG }
+    Settings { queue: rules(100), hold_ttl: LONG, holds_per_user: MANY, refund_cutoff: LONG }
 }
 
 /// Rules with a limit, under which nothing ends within a law.

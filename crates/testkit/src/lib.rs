@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 pub mod booking;
+pub mod budget;
 pub mod cache;
 pub mod concert;
 pub mod consumer;

@@ -10,6 +10,10 @@ use concert_domain::{Applied, Error};
 use crate::fixtures::{LONG, SHORT, claim, every_page, fresh};
 use crate::{Harness, World, race};
 
+mod holders;
+
+pub use holders::*;
+
 /// One test for each law of holds.
 #[macro_export]
 macro_rules! reservation_contract {
@@ -21,6 +25,9 @@ macro_rules! reservation_contract {
             an_ended_hold_is_takeable_at_once_with_the_sweeper_off,
             an_ended_hold_reads_as_expired_before_it_is_tidied,
             a_seat_that_is_no_more_cannot_be_held,
+            a_user_holds_only_so_many_seats_of_a_concert,
+            of_concurrent_holds_of_one_user_only_so_many_win,
+            a_hold_that_ended_or_was_let_go_or_paid_counts_no_more,
             a_cancelled_seat_is_free_at_once,
             cancelling_twice_or_late_changes_nothing,
             only_the_owner_cancels,

@@ -59,7 +59,7 @@ fn hold(number: i64, seat: i64) -> Hold {
         created_at: Timestamp::from_millis(1_000),
         expires_at: Timestamp::from_millis(9_000_000_000_000),
     };
-    Hold { reservation, claim: None }
+    Hold { reservation, most: 100, claim: None }
 }
 
 fn claim(key: &str, request: &str) -> Option<IdempotencyClaim> {

@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::say;
 use crate::auth::Authority;
 use crate::config::{Config, LogArgs, LogFormat, Telemetry};
-use crate::{Application, composition};
+use crate::{Application, Lobby, composition};
 
 /// How the service is to run.
 #[derive(Debug, clap::Args)]
@@ -42,8 +42,13 @@ pub async fn run(args: Args, log: &LogArgs) -> Result<()> {
     config.check_drain()?;
     let guided = config.seed_demo && config.roles.api && log.log_format == LogFormat::Pretty;
     let stop = stop_signal()?;
+    let lobby = if config.roles.api { Some(Lobby::open(&config)?) } else { None };
+    if config.migrate_on_start {
+        lobby.iter().for_each(Lobby::migrating);
+        composition::migrate(&config.engines).await?;
+    }
     let ports = composition::engine(&config).await?;
-    let app = Application::build(config, ports).await?;
+    let app = Application::build_behind(lobby, config, ports).await?;
     if guided {
         say(walk(app.addr()))?;
     }

@@ -24,6 +24,10 @@ pub struct Limits {
     #[arg(long, env, value_name = "COUNT", default_value = "6000", value_parser = parse::limit)]
     pub joins_per_address: u32,
 
+    /// Most seats of one concert that a user holds at once, 1 to 1000000.
+    #[arg(long, env, value_name = "COUNT", default_value = "4", value_parser = parse::limit)]
+    pub holds_per_user: u32,
+
     /// Most connections of one address that is no trusted proxy, 1 to 1000000.
     #[arg(long, env, value_name = "COUNT", default_value = "1000", value_parser = parse::limit)]
     pub connections_per_address: u32,
@@ -48,6 +52,7 @@ impl Default for Limits {
             rate_limit: true,
             trusted_proxies: Proxies::default(),
             joins_per_address: 6_000,
+            holds_per_user: 4,
             connections_per_address: 1_000,
             max_in_flight: None,
             request_deadline: Duration::from_secs(10),

@@ -4,9 +4,11 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use actix_web::dev::ServiceRequest;
-use actix_web::http::header::AUTHORIZATION;
+use actix_web::http::header::{AUTHORIZATION, HeaderValue};
+use concert_domain::budget::Quota;
 use governor::clock::{Clock, DefaultClock};
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use governor::{DefaultKeyedRateLimiter, RateLimiter};
+use sha2::{Digest, Sha256};
 
 use super::class::Class;
 use super::client::client;
@@ -30,11 +32,11 @@ pub(super) struct Rates {
 
 impl Rates {
     pub(super) fn new(limits: &Limits) -> Self {
-        let address = |class| RateLimiter::dashmap(of_address(class, limits.joins_per_address));
+        let address = |class| buckets(of_address(class, limits.joins_per_address));
         Self {
             limits: limits.clone(),
             addresses: Class::ALL.map(address),
-            callers: Class::ALL.map(|class| RateLimiter::dashmap(of_caller(class))),
+            callers: Class::ALL.map(|class| buckets(of_caller(class))),
             polls: Polls::new(),
             hasher: RandomState::new(),
             clock: DefaultClock::default(),
@@ -51,13 +53,29 @@ impl Rates {
         })
     }
 
+    /// The budget of all instances that a request uses, by a name that all of them find. Looking
+    /// and polling have none: they would cost more than they ask for.
+    pub(super) fn shared(&self, request: &ServiceRequest, class: Class) -> Option<(String, Quota)> {
+        match class {
+            Class::Join => {
+                let peer = request.peer_addr()?.ip();
+                let address = client(peer, request.headers(), &self.limits.trusted_proxies);
+                let joins = of_address(class, self.limits.joins_per_address);
+                Some((format!("join:{address}"), joins))
+            }
+            Class::Hold | Class::Pay => {
+                let caller = Sha256::digest(identity(request)?.as_bytes());
+                let caller = u128::from_be_bytes(*caller.first_chunk()?);
+                Some((format!("{}:{caller:032x}", class.name()), of_caller(class)))
+            }
+            Class::Read | Class::Poll | Class::Admin => None,
+        }
+    }
+
     /// Who asks, as far as a header tells. Whether it tells the truth is judged later; a lie has
     /// the budget of its address and one of its own.
     pub(super) fn caller(&self, request: &ServiceRequest) -> Option<u64> {
-        let headers = request.headers();
-        let token = headers.get(TOKEN_HEADER).or_else(|| headers.get(AUTHORIZATION));
-        let value = token.or_else(|| headers.get(USER_HEADER))?;
-        Some(self.hasher.hash_one(value.as_bytes()))
+        Some(self.hasher.hash_one(identity(request)?.as_bytes()))
     }
 
     /// Forgets full buckets.
@@ -79,13 +97,20 @@ impl Rates {
     }
 }
 
+/// What tells callers apart: the queue token, else the bearer token, else the vouched user.
+fn identity(request: &ServiceRequest) -> Option<&HeaderValue> {
+    let headers = request.headers();
+    let token = headers.get(TOKEN_HEADER).or_else(|| headers.get(AUTHORIZATION));
+    token.or_else(|| headers.get(USER_HEADER))
+}
+
 /// Ample for an office, a school or a train behind one address.
 fn of_address(class: Class, joins: u32) -> Quota {
     match class {
         Class::Pay | Class::Admin => quota(100, 1_000),
         Class::Hold => quota(200, 2_000),
         Class::Read | Class::Poll => quota(1_000, 10_000),
-        Class::Join => Quota::per_minute(whole(joins)),
+        Class::Join => Quota { burst: joins, refill: Duration::from_secs(60) / joins.max(1) },
     }
 }
 
@@ -101,11 +126,14 @@ fn of_caller(class: Class) -> Quota {
 }
 
 fn quota(per_second: u32, burst: u32) -> Quota {
-    Quota::per_second(whole(per_second)).allow_burst(whole(burst))
+    Quota { burst, refill: Duration::from_secs(1) / per_second }
 }
 
-fn whole(number: u32) -> NonZeroU32 {
-    NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN)
+/// The buckets of this process for a quota.
+fn buckets(quota: Quota) -> DefaultKeyedRateLimiter<u32> {
+    let burst = NonZeroU32::new(quota.burst).unwrap_or(NonZeroU32::MIN);
+    let cell = governor::Quota::with_period(quota.refill);
+    RateLimiter::dashmap(cell.unwrap_or(governor::Quota::per_second(burst)).allow_burst(burst))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::http::header::RETRY_AFTER;
-use actix_web::{HttpResponse, get};
+use actix_web::{HttpRequest, HttpResponse, get, web};
 use concert_domain::health::Probe;
 use futures::future::join_all;
 use serde::Serialize;
@@ -12,6 +12,8 @@ use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::State;
+use crate::error::{ApiError, ErrorCode};
+use crate::state::{Phase, Readiness};
 
 /// How long a dependency may take to answer.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -33,6 +35,8 @@ struct HealthView {
 struct ReadinessView {
     /// The verdict.
     status: Verdict,
+    /// What the process is doing.
+    phase: Phase,
     /// What it needs for that, and what it can do without for a while.
     checks: Vec<CheckView>,
 }
@@ -95,12 +99,36 @@ async fn health() -> HttpResponse {
 async fn readiness(state: State) -> HttpResponse {
     let probes = state.ports.probes.iter();
     let checks = join_all(probes.map(|probe| check(probe, PROBE_TIMEOUT))).await;
-    if can_serve(&checks) && state.readiness.get() {
-        return HttpResponse::Ok().json(ReadinessView { status: Verdict::Ready, checks });
+    let phase = state.readiness.phase();
+    if can_serve(&checks) && phase == Phase::Serving {
+        return HttpResponse::Ok().json(ReadinessView { status: Verdict::Ready, phase, checks });
     }
-    HttpResponse::ServiceUnavailable()
-        .insert_header((RETRY_AFTER, "1"))
-        .json(ReadinessView { status: Verdict::NotReady, checks })
+    not_ready(phase, checks)
+}
+
+fn not_ready(phase: Phase, checks: Vec<CheckView>) -> HttpResponse {
+    HttpResponse::ServiceUnavailable().insert_header((RETRY_AFTER, "1")).json(ReadinessView {
+        status: Verdict::NotReady,
+        phase,
+        checks,
+    })
+}
+
+/// The routes of a process that has not opened its stores yet: alive, not ready, and nothing else.
+pub(super) fn configure_lobby(cfg: &mut actix_web::web::ServiceConfig) {
+    cfg.service(health)
+        .route("/readyz", web::get().to(readiness_of_lobby))
+        .default_service(web::to(refuse_in_lobby));
+}
+
+async fn readiness_of_lobby(process: web::Data<Readiness>) -> HttpResponse {
+    not_ready(process.phase(), Vec::new())
+}
+
+async fn refuse_in_lobby(request: HttpRequest) -> HttpResponse {
+    let detail = "the service is starting";
+    let refusal = ApiError::later(ErrorCode::ServiceUnavailable, detail, Duration::from_secs(1));
+    refusal.answer(request.path(), None)
 }
 
 fn can_serve(checks: &[CheckView]) -> bool {

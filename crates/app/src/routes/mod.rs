@@ -44,6 +44,12 @@ pub fn mount(cfg: &mut web::ServiceConfig) {
     cfg.default_service(web::to(unrouted::refuse));
 }
 
+/// Mounts what a process answers that has not opened its stores yet. Needs a
+/// [`Readiness`](crate::state::Readiness) in the application's data.
+pub fn mount_lobby(cfg: &mut web::ServiceConfig) {
+    health::configure_lobby(cfg);
+}
+
 /// The routes, declared so that the OpenAPI document can be collected from them.
 pub(crate) fn declare(cfg: &mut ServiceConfig<'_>) {
     let api = scope(BASE_PATH)

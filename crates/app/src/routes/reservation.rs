@@ -12,8 +12,8 @@ use super::schema::{Id, Instant, Money, ReservationState};
 use super::{BASE_PATH, State, no_content, read_admitted};
 use crate::error::ApiResult;
 use crate::error::ErrorCode::{
-    InvalidInput, ReservationNotFound, ReservationNotOpen, ReservationNotPending, ScheduleNotFound,
-    SeatNotAvailable, SeatNotFound,
+    HoldLimitExceeded, InvalidInput, ReservationNotFound, ReservationNotOpen,
+    ReservationNotPending, ScheduleNotFound, SeatNotAvailable, SeatNotFound,
 };
 use crate::extract::{Body, Caller, PageQuery, claim, given, path_id, queue_token};
 use crate::openapi::{
@@ -100,13 +100,14 @@ refusals!(
     CALLER,
     PASS,
     KEY,
-    &[ScheduleNotFound, SeatNotFound, SeatNotAvailable, ReservationNotOpen]
+    &[ScheduleNotFound, SeatNotFound, SeatNotAvailable, HoldLimitExceeded, ReservationNotOpen]
 );
 refusals!(HistoryRefusals = CALLER, &[InvalidInput]);
 refusals!(FindRefusals = CALLER, &[InvalidInput, ReservationNotFound]);
 refusals!(CancelRefusals = CALLER, &[InvalidInput, ReservationNotFound, ReservationNotPending]);
 
-/// Hold a seat for a limited time. Of any number of callers one gets it.
+/// Hold a seat for a limited time. Of any number of callers one gets it. A user holds only a few
+/// seats of a concert at once.
 #[utoipa::path(
     tag = "reservations",
     params(TokenHeader, KeyHeader),

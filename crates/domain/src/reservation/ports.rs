@@ -4,11 +4,14 @@ use super::Reservation;
 use crate::concert::SeatLocation;
 use crate::{Applied, IdempotencyClaim, Page, PageRequest, ReservationId, Result, Seen, UserId};
 
-/// A decided hold: the row to be written. Its guard is that the seat can be taken.
+/// A decided hold: the row to be written. Its guards are that the seat can be taken and that its
+/// user does not hold too many.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hold {
     /// The reservation, PENDING.
     pub reservation: Reservation,
+    /// How many seats of the concert its user may hold at once, this one counted; 1 or more.
+    pub most: u32,
     /// The key under which the answer is kept.
     pub claim: Option<IdempotencyClaim>,
 }
@@ -30,6 +33,8 @@ pub struct Swept {
 ///   one), proved by a conditional update and a unique key, with any number of callers.
 /// * A seat MUST be takeable from the instant its hold ends, whether or not it was swept; the
 ///   ended hold becomes EXPIRED in the same transaction.
+/// * A user MUST NOT have more live unpaid holds of a concert than `most` says, with any number of
+///   callers; who is at the bound loses none of them by asking for more.
 /// * Whether a hold has ended MUST be judged by the store's time inside the transaction.
 /// * Of settling, cancelling and expiring one hold exactly one MUST win.
 /// * With a claim, the answer MUST be kept in the transaction of the effect; a second call with
@@ -38,7 +43,7 @@ pub struct Swept {
 #[async_trait]
 pub trait ReservationStore: Send + Sync {
     /// Takes the seat for the reservation: `SeatNotAvailable`; `SeatNotFound` if the seat is no
-    /// more; `IdempotencyKeyReused`.
+    /// more; `HoldLimitExceeded`; `IdempotencyKeyReused`.
     async fn hold(&self, hold: Hold) -> Result<Applied<Reservation>>;
 
     /// One reservation, whoever owns it.

@@ -39,6 +39,7 @@ pub struct ReservationService {
     pub(crate) answers: Arc<dyn IdempotencyStore>,
     pub(crate) ids: Arc<IdAllocator>,
     pub(crate) hold_ttl: Duration,
+    pub(crate) holds_per_user: u32,
 }
 
 impl ReservationService {
@@ -82,7 +83,7 @@ impl ReservationService {
             created_at: offer.now,
             expires_at: offer.now.plus(self.hold_ttl),
         };
-        Ok(Hold { reservation, claim: request.claim })
+        Ok(Hold { reservation, most: self.holds_per_user, claim: request.claim })
     }
 
     /// The user's reservation; somebody else's answers as a missing one.

@@ -153,7 +153,7 @@ async fn hold_seats(
                     created_at: now,
                     expires_at: now.plus(wanted.hold_for),
                 };
-                ports.reservations.hold(Hold { reservation, claim: None }).await?;
+                ports.reservations.hold(Hold { reservation, most: u32::MAX, claim: None }).await?;
                 anyhow::Ok(())
             })
             .buffer_unordered(PARALLEL_HOLDS)

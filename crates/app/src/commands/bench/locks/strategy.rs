@@ -280,7 +280,7 @@ impl Ours {
             created_at: Timestamp::from_millis(0),
             expires_at: Timestamp::MAX,
         };
-        match self.store.hold(Hold { reservation, claim: None }).await {
+        match self.store.hold(Hold { reservation, most: u32::MAX, claim: None }).await {
             Ok(_) => Ok(Outcome::Won),
             Err(Error::SeatNotAvailable) => Ok(Outcome::Lost),
             Err(Error::Unavailable { .. }) => Ok(Outcome::Failed),

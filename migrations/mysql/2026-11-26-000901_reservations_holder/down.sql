@@ -1,0 +1,1 @@
+DROP INDEX idx_reservations_holder ON reservations;
