@@ -6,7 +6,7 @@ SHELL := bash
 # Unless the caller says otherwise, the service keeps everything in one file below var/.
 export DATABASE_URL ?= sqlite:var/concert.db
 
-.PHONY: help run run-full services-up services-down test test-embedded ci bench bench-quick bench-smoke schemathesis fmt fmt-check lint domain-gate deny docs docs-check docs-update up down docker-check clean-data
+.PHONY: help run run-full services-up services-down test test-embedded ci bench bench-quick bench-smoke schemathesis fuzz fmt fmt-check lint domain-gate deny docs docs-check docs-update up down docker-check clean-data
 
 help: ## list these commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -33,7 +33,7 @@ test: ## all tests, on every engine, with servers of their own that are gone aft
 test-embedded: ## the tests that need no server
 	@scripts/test.sh embedded
 
-ci: fmt-check lint domain-gate deny docker-check test bench-smoke docs docs-check ## what .ci/run calls: every gate and every test
+ci: fmt-check lint domain-gate deny docker-check test schemathesis bench-smoke docs docs-check ## what .ci/run calls: every gate and every test
 	@echo "ci: all gates passed"
 
 bench: ## measure everything on MySQL, Redis and Kafka for some 20 minutes, and make docs/BENCHMARKS.md
@@ -48,8 +48,12 @@ bench-smoke: ## every benchmark for a moment, on whichever binary is built, to s
 	@[ -x target/debug/concert ] || [ -x target/release/concert ] || cargo build --locked -p concert-app --bin concert
 	@scripts/services run -- scripts/bench.sh smoke
 
-schemathesis: ## hard input made from the OpenAPI document, on the embedded engine (about a minute)
-	scripts/schemathesis.sh embedded
+schemathesis: ## hard input made from the OpenAPI document, on the embedded engine and on MySQL, Redis and Kafka (two minutes)
+	@scripts/schemathesis.sh embedded
+	@scripts/services run -- scripts/schemathesis.sh full
+
+fuzz: ## every fuzz target for FUZZ_SECONDS (30); needs the nightly compiler (fuzz/README.md)
+	@scripts/fuzz.sh
 
 fmt: ## format all code
 	cargo fmt --all

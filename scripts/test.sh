@@ -37,11 +37,15 @@ server_versions() {
     fi
 }
 
+# Property tests try the same cases in every run here; without this, `cargo test` tries new ones each time.
+export PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-1}
+
 mkdir -p target
 # Tests of the whole service start the binary itself.
 cargo build --locked -p concert-app --bin concert
 : >"$log"
 if [ "${1:-}" = embedded ]; then
+    cargo_test -p concert-tests --test hard
     cargo_test --workspace --exclude concert-tests \
         --exclude concert-adapter-mysql --exclude concert-adapter-redis --exclude concert-adapter-kafka
     # The other tests of the whole service are on the full set.

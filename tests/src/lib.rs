@@ -18,6 +18,7 @@ mod crowd;
 mod database;
 mod engines;
 mod full_set;
+pub mod hard;
 mod notes;
 mod process;
 mod servers;

@@ -24,6 +24,7 @@ use concert_domain::budget::Budgets;
 
 pub use admission::Admission;
 use class::Class;
+pub use client::client;
 use connections::{Connection, Connections};
 use gate::Gate;
 use rates::Rates;

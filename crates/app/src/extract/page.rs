@@ -66,7 +66,8 @@ impl PageQuery {
     }
 
     fn decode(self, text: &str) -> Option<Cursor> {
-        if text.len() != 2 * CURSOR_BYTES || !text.is_ascii() {
+        // Digits only: the parser of numbers takes a sign as well.
+        if text.len() != 2 * CURSOR_BYTES || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return None;
         }
         let mut bytes = [0; CURSOR_BYTES];

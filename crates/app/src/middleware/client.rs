@@ -8,7 +8,9 @@ const X_FORWARDED_FOR: &str = "X-Forwarded-For";
 
 /// Whose budget a request uses: the peer's, or, if that is a trusted proxy, the nearest address
 /// behind it that is none. What a client wrote itself stands further left and is never reached.
-pub(super) fn client(peer: IpAddr, headers: &HeaderMap, trusted: &Proxies) -> IpAddr {
+///
+/// Public because hard input is tried on it from outside.
+pub fn client(peer: IpAddr, headers: &HeaderMap, trusted: &Proxies) -> IpAddr {
     let mut nearest = peer;
     let hops: Vec<Option<IpAddr>> = match headers.contains_key(X_FORWARDED_FOR) {
         true => entries(headers, X_FORWARDED_FOR).map(address).collect(),

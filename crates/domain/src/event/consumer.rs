@@ -234,7 +234,9 @@ fn passes_by_itself(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Conflict)
 }
 
-fn understand(bytes: &[u8]) -> Result<(Event, PaymentData)> {
+/// What a record of the log says; a reason if nobody can tell. Public because hard input is tried on
+/// it from outside.
+pub fn understand(bytes: &[u8]) -> Result<(Event, PaymentData)> {
     let refuse = |what: String| Error::invalid("event", what);
     let event: Event =
         serde_json::from_slice(bytes).map_err(|e| refuse(format!("not an event: {e}")))?;

@@ -6,7 +6,7 @@ mod headers;
 mod ports;
 mod relay;
 
-pub use consumer::{BATCH as CONSUMER_BATCH, Consumer, MAX_TRIES};
+pub use consumer::{BATCH as CONSUMER_BATCH, Consumer, MAX_TRIES, understand};
 pub use headers::{Headers, Origin, REQUEST_ID, TRACEPARENT, TRACESTATE};
 pub use ports::*;
 pub use relay::{BATCH as RELAY_BATCH, Relay};
