@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 concert=$1
-pages=(README.md CONTRIBUTING.md docker/README.md docs/{ARCHITECTURE,TESTING,OPERATIONS,THREAT_MODEL}.md docs/adr/*.md)
+pages=(README.md CONTRIBUTING.md docker/README.md docs/{ARCHITECTURE,TESTING,OPERATIONS,THREAT_MODEL,GATEWAY}.md docs/adr/*.md)
 settings=$("$concert" serve --help | grep -oE '\[env: [A-Z_]+' | cut -c7-)
 [ -n "$settings" ]
 

@@ -82,7 +82,8 @@ say "starting a service on the copy"
 (
     cd "$work"
     # Names of its own: the old topic tells of payments that the copy may not have.
-    exec env -u REDIS_URL -u KAFKA_BROKERS DATABASE_URL="$copy" EMBEDDED_PATH="$work/beside.db" \
+    # And no gateway: a copy must not settle what the original has open.
+    exec env -u REDIS_URL -u KAFKA_BROKERS -u GATEWAY_URL -u GATEWAY_SECRET DATABASE_URL="$copy" EMBEDDED_PATH="$work/beside.db" \
         HTTP_ADDR=127.0.0.1:0 KAFKA_TOPIC_PREFIX=drill KAFKA_GROUP=drill SEED_DEMO=false \
         "$concert" serve
 ) >/dev/null 2>"$work/log" &

@@ -49,7 +49,7 @@ if [ "${1:-}" = embedded ]; then
     cargo_test --workspace --exclude concert-tests \
         --exclude concert-adapter-mysql --exclude concert-adapter-redis --exclude concert-adapter-kafka
     # The other tests of the whole service are on the full set.
-    cargo_test -p concert-tests --test api --test cli --test logs --test metrics --test spans --test crash --test openapi --test storm
+    cargo_test -p concert-tests --test api --test cli --test logs --test metrics --test spans --test crash --test gateway --test openapi --test storm
 else
     cargo_test --workspace
 fi

@@ -71,6 +71,16 @@ async fn a_charge_of_unknown_outcome_keeps_its_room_until_it_is_settled() {
     }
 }
 
+#[tokio::test]
+async fn a_charge_whose_answer_was_lost_becomes_points_without_a_retry() {
+    let app = start().await;
+    let buyer = app.buyer(1);
+    let lost = buyer.charge_with(1_000, json!("sandbox:lost")).await;
+    lost.refused(504, "PAYMENT_GATEWAY_TIMEOUT");
+    app.pass(seconds(61)).await;
+    eventually("the points", async || (buyer.balance().await == 1_000).then_some(())).await;
+}
+
 /// The sandbox says of both that no money was taken.
 async fn assert_is_settled(app: &TestApp, user: i64) {
     let buyer = app.buyer(user);

@@ -109,7 +109,14 @@ async fn method_detail_and_user_of_a_charge_must_be_well_formed() {
         let body = json!({ "userId": 1, "amount": 100, "paymentMethod": method });
         charge(body).await.names("paymentMethod");
     }
-    for detail in [json!("4111 1111 1111 1111"), json!("x".repeat(201)), json!(""), json!(7)] {
+    for detail in [
+        json!("4111 1111 1111 1111"),
+        json!("tok/3782.822463.10005"),
+        json!("x".repeat(201)),
+        json!("토큰"),
+        json!(""),
+        json!(7),
+    ] {
         app.buyer(1).charge_with(100, detail).await.names("paymentDetail");
     }
     for user in no_ids() {
@@ -129,6 +136,30 @@ async fn what_the_gateway_declines_is_not_charged_and_takes_no_room() {
     assert_eq!(buyer.balance().await, 0);
     assert!(app.all("/users/1/points/history").await.is_empty());
     buyer.charge(1_000_000).await.ok(200);
+}
+
+#[tokio::test]
+async fn every_instrument_of_the_sandbox_does_what_its_description_says() {
+    let app = start().await;
+    for (user, (detail, status)) in (1..).zip([
+        ("sandbox:approve", 200),
+        ("sandbox:decline", 402),
+        ("sandbox:slow", 200),
+        ("sandbox:duplicate", 200),
+        ("sandbox:lost", 504),
+        ("sandbox:timeout", 504),
+        ("sandbox:error", 502),
+    ]) {
+        let buyer = app.buyer(user);
+        let charge = || buyer.charge_with(700, json!(detail)).key("k");
+        assert_eq!(charge().await.status, status, "{detail}");
+        assert_eq!(buyer.balance().await, if status == 200 { 700 } else { 0 }, "{detail}");
+        // The same again finds out what became of it, if anything did.
+        let again = charge().await;
+        let found = if detail == "sandbox:lost" { 200 } else { status };
+        assert_eq!((again.status, again.replayed()), (found, status == 200), "{detail}");
+        assert_eq!(buyer.balance().await, if found == 200 { 700 } else { 0 }, "{detail}");
+    }
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@
 
 mod batch;
 mod batches;
+mod charge;
 mod concert;
 mod concert_admin;
 mod consumer;

@@ -121,6 +121,7 @@ concert_testkit::ranking_contract!(Server);
 concert_testkit::reservation_contract!(Server);
 concert_testkit::payment_contract!(Server);
 concert_testkit::point_contract!(Server);
+concert_testkit::charge_contract!(Server);
 concert_testkit::money_contract!(Server);
 concert_testkit::idempotency_contract!(Server);
 concert_testkit::outbox_contract!(Server);

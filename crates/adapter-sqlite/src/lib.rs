@@ -5,6 +5,7 @@
 //! an async worker thread. The lock and the cache live in memory, since losing them is harmless.
 
 mod cache;
+mod charge;
 mod clock;
 mod concert;
 mod concert_admin;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use async_trait::async_trait;
+use concert_adapter_gateway::{HttpGateway, Options, SandboxGateway};
 use concert_adapter_redis::Redis;
 use concert_adapter_sqlite::{MemoryCache, MemoryLock, Sqlite, SystemClock};
 use concert_domain::budget::{Budgets, Unshared};
@@ -16,16 +17,15 @@ use concert_domain::event::{ConsumerStore, EventLog, Outbox};
 use concert_domain::health::Probe;
 use concert_domain::lock::Lock;
 use concert_domain::payment::PaymentStore;
-use concert_domain::point::PointStore;
+use concert_domain::point::{PaymentGateway, PointStore};
 use concert_domain::queue::{QueueStore, SealKey, SealKeys};
 use concert_domain::reservation::ReservationStore;
 use concert_domain::seed::{QueueSeeds, SeedStore};
 use concert_domain::user::UserStore;
 use concert_domain::{Clock, IdBlocks, IdempotencyStore, Ports};
 
-use crate::config::{Config, DatabaseUrl, Engines};
-use crate::gateway::SandboxGateway;
-use crate::metered::{MeteredCache, MeteredLock};
+use crate::config::{Config, DatabaseUrl, Engines, GatewayChoice};
+use crate::metered::{MeteredCache, MeteredGateway, MeteredLock};
 use crate::topics::PrefixedLog;
 use open::EmbeddedFile;
 pub use random::instance_name;
@@ -37,12 +37,13 @@ pub use random::instance_name;
 pub async fn engine(config: &Config) -> Result<Ports> {
     let (engines, migrate) = (&config.engines, config.migrate_on_start);
     tell(engines);
+    let gateway = gateway(config)?;
     let file = EmbeddedFile::new(engines.file(), clock(), migrate);
     let own_key = config.queue_tokens.seal_key()?;
     let mut ports = match &engines.database_url {
         DatabaseUrl::Sqlite(_) => {
             let store = file.open().await?;
-            assemble(store, Rest::open(engines, &file).await?)
+            assemble(store, Rest::open(engines, &file).await?, gateway)
         }
         DatabaseUrl::Mysql(url) => {
             let mysql = open::mysql(url, engines.database_pool, migrate).await?;
@@ -51,7 +52,7 @@ pub async fn engine(config: &Config) -> Result<Ports> {
                 warn_of_one_instance(engines);
                 rest.probes.push(Arc::new(open::Beside(file.open().await?)));
             }
-            assemble(Arc::new(mysql), rest)
+            assemble(Arc::new(mysql), rest, gateway)
         }
     };
     if let Some(key) = own_key {
@@ -60,12 +61,14 @@ pub async fn engine(config: &Config) -> Result<Ports> {
     Ok(ports)
 }
 
-/// Every port on the embedded engine. The lock and the cache may be lost, so they are in memory.
+/// Every port on the embedded engine, with the sandbox for a gateway. The lock and the cache may be
+/// lost, so they are in memory.
 pub fn ports(config: &Config, store: Sqlite, clock: Arc<dyn Clock>) -> Ports {
     let store = Arc::new(store);
     let log = PrefixedLog::new(store.clone(), &config.engines.kafka_topic_prefix);
     let queues = Queues::embedded(store.clone(), clock);
-    assemble(store, Rest { queues, log: Arc::new(log), probes: Vec::new() })
+    let rest = Rest { queues, log: Arc::new(log), probes: Vec::new() };
+    assemble(store, rest, Arc::new(SandboxGateway::default()))
 }
 
 /// The outbox alone, for a look at it. The store is refused if it is behind this program.
@@ -89,6 +92,26 @@ pub async fn migrate(engines: &Engines) -> Result<Vec<(String, usize)>> {
         done.push((path.display().to_string(), open::migrate(&store).await?));
     }
     Ok(done)
+}
+
+fn gateway(config: &Config) -> Result<Arc<dyn PaymentGateway>> {
+    match config.gateway()? {
+        GatewayChoice::Sandbox => {
+            if !config.http_addr.ip().is_loopback() {
+                tracing::warn!(
+                    "the payment gateway is a sandbox: whoever asks gets points for nothing"
+                );
+            }
+            Ok(Arc::new(SandboxGateway::default()))
+        }
+        GatewayChoice::Bridge { url, secret, timeout } => {
+            let secret = secret.as_bytes().to_vec();
+            // Without the scheme: the line with the service's own address is looked for by it.
+            let gateway = url.split_once("://").map_or(url.as_str(), |(_, place)| place);
+            tracing::info!(gateway, "charges go through a gateway");
+            Ok(Arc::new(HttpGateway::new(Options { url, secret, deadline: timeout })?))
+        }
+    }
 }
 
 fn clock() -> Arc<dyn Clock> {
@@ -216,7 +239,7 @@ trait Database:
 impl Database for Sqlite {}
 impl Database for concert_adapter_mysql::Mysql {}
 
-fn assemble<D: Database>(database: Arc<D>, rest: Rest) -> Ports {
+fn assemble<D: Database>(database: Arc<D>, rest: Rest, gateway: Arc<dyn PaymentGateway>) -> Ports {
     let Rest { queues, log, mut probes } = rest;
     probes.insert(0, database.clone());
     Ports {
@@ -238,7 +261,7 @@ fn assemble<D: Database>(database: Arc<D>, rest: Rest) -> Ports {
         budgets: queues.budgets,
         cache: Arc::new(MeteredCache { tier: queues.tier, cache: queues.cache }),
         log,
-        gateway: Arc::new(SandboxGateway::default()),
+        gateway: Arc::new(MeteredGateway(gateway)),
         tokens: Arc::new(random::OsTokens),
         probes,
     }

@@ -5,6 +5,7 @@ mod browsers;
 mod caching;
 mod engines;
 mod error;
+mod gateway;
 mod limits;
 mod parse;
 mod queue_tokens;
@@ -16,6 +17,7 @@ pub use browsers::{Browsers, Origins};
 pub use caching::Caching;
 pub use engines::Engines;
 pub use error::ConfigError;
+pub use gateway::{Gateway, GatewayChoice};
 pub use limits::{Limits, Proxies};
 pub use parse::{AuthMode, LogFormat, Roles};
 pub use queue_tokens::QueueTokens;
@@ -141,6 +143,10 @@ pub struct Config {
     #[command(flatten)]
     pub limits: Limits,
 
+    /// Who takes real money.
+    #[command(flatten)]
+    pub gateway: Gateway,
+
     /// Which engines keep what. The last one, because what follows would come under its heading.
     #[command(flatten)]
     pub engines: Engines,
@@ -156,6 +162,7 @@ impl Default for Config {
             telemetry: Telemetry::default(),
             limits: Limits::default(),
             caching: Caching::default(),
+            gateway: Gateway::default(),
             engines: Engines::default(),
             kafka_group: "concert".to_owned(),
             roles: Roles::default(),
@@ -195,6 +202,7 @@ impl Config {
             hold_ttl: self.hold_ttl,
             holds_per_user: self.limits.holds_per_user,
             refund_cutoff: self.refund_cutoff,
+            charge_grace: self.gateway.gateway_grace,
         }
     }
 

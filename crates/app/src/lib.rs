@@ -13,7 +13,6 @@ pub mod config;
 pub mod demo;
 pub mod error;
 pub mod extract;
-pub mod gateway;
 pub mod metered;
 pub mod middleware;
 pub mod openapi;

@@ -1,12 +1,14 @@
 //! Ports that count what goes through them.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use concert_domain::Result;
 use concert_domain::cache::{Cache, Generation, Lookup, Value};
+use concert_domain::event::Origin;
 use concert_domain::lock::{Lock, Locked, Turn};
+use concert_domain::point::{ChargeIntent, GatewayVerdict, PaymentGateway};
+use concert_domain::{Error, Result};
 
 /// A lock whose tries are counted: how often the shield turned somebody away.
 pub struct MeteredLock(pub Arc<dyn Lock>);
@@ -97,4 +99,49 @@ impl Cache for MeteredCache {
 fn count(tier: &'static str, result: &'static str) {
     metrics::counter!("concert_cache_lookups_total", "tier" => tier, "result" => result)
         .increment(1);
+}
+
+/// A gateway whose calls are counted by what came of them.
+pub struct MeteredGateway(pub Arc<dyn PaymentGateway>);
+
+#[async_trait]
+impl PaymentGateway for MeteredGateway {
+    async fn charge(&self, intent: &ChargeIntent, origin: &Origin) -> Result<GatewayVerdict> {
+        let call = self.0.charge(intent, origin);
+        timed("charge", call, |verdict| word(*verdict)).await
+    }
+
+    async fn outcome(&self, intent: &ChargeIntent) -> Result<Option<GatewayVerdict>> {
+        timed("outcome", self.0.outcome(intent), |outcome| outcome.map_or("unknown", word)).await
+    }
+
+    async fn void(&self, intent: &ChargeIntent) -> Result<()> {
+        timed("void", self.0.void(intent), |()| "voided").await
+    }
+}
+
+fn word(verdict: GatewayVerdict) -> &'static str {
+    match verdict {
+        GatewayVerdict::Approved => "approved",
+        GatewayVerdict::Declined => "declined",
+    }
+}
+
+async fn timed<T>(
+    call: &'static str,
+    work: impl Future<Output = Result<T>>,
+    named: impl FnOnce(&T) -> &'static str,
+) -> Result<T> {
+    let begun = Instant::now();
+    let end = work.await;
+    let result = match &end {
+        Ok(value) => named(value),
+        Err(Error::GatewayTimedOut) => "timed_out",
+        Err(_) => "failed",
+    };
+    metrics::counter!("concert_gateway_calls_total", "call" => call, "result" => result)
+        .increment(1);
+    metrics::histogram!("concert_gateway_call_duration_seconds", "call" => call)
+        .record(begun.elapsed().as_secs_f64());
+    end
 }

@@ -77,6 +77,8 @@ pub struct Settings {
     pub holds_per_user: u32,
     /// From how long before the show refunds are refused.
     pub refund_cutoff: Duration,
+    /// From which age on a charge counts as abandoned by its request.
+    pub charge_grace: Duration,
 }
 
 /// The use cases of every slice.
@@ -137,7 +139,12 @@ impl Services {
         Self {
             users: Arc::new(UserService::new(ports.users.clone(), ids.clone())),
             admin: Arc::new(ConcertAdmin::new(ports.catalogue.clone(), changes, ids.clone())),
-            points: Arc::new(PointService::new(ports.points.clone(), ports.gateway.clone(), ids)),
+            points: Arc::new(PointService::new(
+                ports.points.clone(),
+                ports.gateway.clone(),
+                ids,
+                settings.charge_grace,
+            )),
             concerts,
             queue,
             reservations,

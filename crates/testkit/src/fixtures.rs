@@ -228,7 +228,13 @@ impl<H: Harness> World<H> {
 
 /// Settings under which nothing ends within a law.
 pub fn settings() -> Settings {
-    Settings { queue: rules(100), hold_ttl: LONG, holds_per_user: MANY, refund_cutoff: LONG }
+    Settings {
+        queue: rules(100),
+        hold_ttl: LONG,
+        holds_per_user: MANY,
+        refund_cutoff: LONG,
+        charge_grace: LONG,
+    }
 }
 
 /// Rules with a limit, under which nothing ends within a law.

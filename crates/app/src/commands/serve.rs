@@ -17,8 +17,8 @@ Examples:
   concert serve --seed-demo
   HTTP_ADDR=127.0.0.1:0 DATABASE_URL=sqlite:/tmp/try.db concert serve
   concert serve --roles worker
-  concert serve --http-addr 0.0.0.0:8080 --auth-mode trusted --auth-trusted-anywhere
-  JWT_SECRET=... concert serve --http-addr 0.0.0.0:8080 --auth-mode jwt
+  concert serve --http-addr 0.0.0.0:8080 --auth-mode trusted --auth-trusted-anywhere --gateway-sandbox
+  JWT_SECRET=... GATEWAY_URL=https://... GATEWAY_SECRET=... concert serve --http-addr 0.0.0.0:8080 --auth-mode jwt
   concert serve --auth-mode jwt --jwt-algorithm RS256 --jwt-jwks-file keys.json
 
 A time has a unit: 300ms, 2s, 5m, 24h, 30d. Ctrl-C or SIGTERM stops the service in order.")]
@@ -40,6 +40,7 @@ pub async fn run(args: Args, log: &LogArgs) -> Result<()> {
     // Before the store is touched: what is wrong with the configuration needs no store.
     Authority::open(config.auth()?)?;
     config.check_drain()?;
+    config.gateway()?;
     let guided = config.seed_demo && config.roles.api && log.log_format == LogFormat::Pretty;
     let stop = stop_signal()?;
     let lobby = if config.roles.api { Some(Lobby::open(&config)?) } else { None };

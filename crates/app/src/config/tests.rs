@@ -245,6 +245,50 @@ fn keys_must_fit_the_algorithm() {
 }
 
 #[test]
+fn a_gateway_is_a_bridge_with_a_secret_or_a_sandbox_that_nobody_can_reach() {
+    const URL: &str = "--gateway-url=https://bridge.example/v1";
+    const SECRET: &str = "--gateway-secret=an example of a secret for tests";
+    const OPEN: &str = "--http-addr=0.0.0.0:80";
+    let told = |flags: &[&str]| parsed(flags).unwrap().gateway();
+    for flags in [
+        &[][..],
+        &["--gateway-url=", "--gateway-secret="],
+        &[OPEN, "--gateway-sandbox=true"],
+        // What is asked for has no say where nobody else can connect.
+        &["--http-addr=[::1]:80", "--auth-mode=jwt"],
+    ] {
+        assert_eq!(told(flags), Ok(GatewayChoice::Sandbox), "{flags:?}");
+    }
+    for flags in [&[URL, SECRET][..], &[URL, SECRET, OPEN, "--gateway-timeout=100ms"]] {
+        assert!(matches!(told(flags), Ok(GatewayChoice::Bridge { .. })), "{flags:?}");
+    }
+    for (flags, variable) in [
+        (&[OPEN][..], "GATEWAY_URL"),
+        (&[OPEN, "--auth-mode=jwt"], "GATEWAY_URL"),
+        (&[SECRET], "GATEWAY_URL"),
+        (&[URL], "GATEWAY_SECRET"),
+        (&[URL, "--gateway-secret=hunter2-hunter2-hunter2-hunter"], "GATEWAY_SECRET"),
+        (&[URL, SECRET, "--gateway-timeout=10s"], "GATEWAY_TIMEOUT"),
+        (&[URL, SECRET, "--gateway-grace=5s"], "GATEWAY_TIMEOUT"),
+    ] {
+        let sentence = told(flags).unwrap_err().to_string();
+        assert!(sentence.starts_with(&format!("{variable} is ")), "{sentence}");
+        assert!(!sentence.contains("hunter2"), "{sentence}");
+    }
+    for (flag, text) in [
+        ("--gateway-timeout=31s", "from 100ms to 30s"),
+        ("--gateway-timeout=5", "from 100ms to 30s"),
+        ("--gateway-grace=1ms", "from 100ms to 365d"),
+        ("--gateway-url=bridge:80", "http://HOST:PORT"),
+        ("--gateway-url=https://a:hunter2@bridge", "no password"),
+    ] {
+        let sentence = refusal(&[flag]);
+        assert!(sentence.contains(text) && !sentence.contains("hunter2"), "{sentence}");
+    }
+    assert!(!format!("{:?}", parsed(&[URL, SECRET]).unwrap()).contains("example of a secret"));
+}
+
+#[test]
 fn a_broken_env_file_is_one_sentence_and_a_missing_one_is_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(".env");

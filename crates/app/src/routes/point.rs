@@ -16,7 +16,9 @@ use crate::error::ApiResult;
 use crate::error::ErrorCode::{
     InvalidInput, PaymentDeclined, PaymentGatewayError, PaymentGatewayTimeout, PointLimitExceeded,
 };
-use crate::extract::{Body, Caller, Named, PageQuery, claim, given, idempotency_key, path_id};
+use crate::extract::{
+    Body, Caller, Named, PageQuery, claim, given, idempotency_key, origin, path_id,
+};
 use crate::openapi::{
     BODY, CALLER, CursorQuery, KEY, KeyHeader, LimitQuery, UserHeader, UserIdPath, refusals,
 };
@@ -45,7 +47,10 @@ struct ChargeBody {
     /// How they are bought.
     #[schema(value_type = ChargeMethod)]
     payment_method: Named<PaymentMethod>,
-    /// The gateway's token for the means of payment; never a card number.
+    /// The gateway's token for the means of payment, 1 to 200 printable ASCII characters; never a card
+    /// number. Where the gateway is the sandbox, `sandbox:approve`, `sandbox:decline`, `sandbox:slow`
+    /// (a second), `sandbox:duplicate` (delivered twice), `sandbox:lost` (approved, but the answer is
+    /// lost), `sandbox:timeout` and `sandbox:error` show what real money does.
     #[serde(default)]
     #[schema(min_length = 1, max_length = 200, example = "tok_visa")]
     payment_detail: Option<String>,
@@ -144,6 +149,11 @@ refusals!(
 refusals!(ReadRefusals = CALLER, &[InvalidInput]);
 
 /// Buy points.
+///
+/// 502 and 504 mean that nobody knows yet whether the money was taken. The same request under the same
+/// `Idempotency-Key` finds out; without it the charge is settled after a minute: as points if the money
+/// was taken, else it is given up. A key whose charge is just being given up is 409
+/// `IDEMPOTENCY_IN_PROGRESS`.
 #[utoipa::path(
     tag = "points",
     params(UserHeader, KeyHeader),
@@ -167,7 +177,7 @@ async fn charge_points(
     let detail = body.payment_detail.map(PaymentDetail::try_from).transpose()?;
     let (amount, Named(method)) = (body.amount, body.payment_method);
     let claim = claim(&request, "PATCH /points/charge", key, user, &(amount, method, &detail))?;
-    let wish = ChargeRequest { user, amount, method, detail, claim };
+    let wish = ChargeRequest { user, amount, method, detail, claim, origin: origin(&request) };
     let charged = state.services.points.charge(wish).await?;
     Ok(applied(charged, |charged| HttpResponse::Ok().json(ChargedView::from(charged))))
 }

@@ -23,6 +23,8 @@ const COUNTERS: &[(&str, &str)] = &[
     ("concert_batch_refused_total", "Changes refused because their batch was full, by batch"),
     ("concert_db_abandoned_total", "Units of work not begun, as their caller had gone away"),
     ("concert_db_connection_timeouts_total", "Units of work that got no database connection"),
+    ("concert_gateway_calls_total", "Calls of the payment gateway, by call and result"),
+    ("concert_charges_reconciled_total", "Charges whose request had died, by what became of them"),
     ("concert_events_published_total", "Recorded events taken to the event log"),
     ("concert_events_consumed_total", "Events that had their effect"),
     ("concert_events_dead_total", "Events that could not be handled"),
@@ -48,6 +50,7 @@ const HISTOGRAMS: &[(&str, &str)] = &[
     ("http_request_duration_seconds", "Time to answer, by method, route pattern and status"),
     ("concert_queue_wait_predicted_seconds", "The wait that was told at the join"),
     ("concert_queue_wait_observed_seconds", "The wait of the same users from join to admission"),
+    ("concert_gateway_call_duration_seconds", "Time of a call of the payment gateway, by call"),
     ("concert_db_connection_wait_seconds", "Waits for a database connection"),
 ];
 

@@ -40,7 +40,7 @@ pub fn start(
         (Box::new(relay::relay(ports, &owner)), config.relay_interval),
         (Box::new(consumer), config.consume_interval),
         (Box::new(housekeeping::Housekeeping::new(ports, services)), config.housekeeping_interval),
-        (Box::new(reconciler::Reconciler(services.points.clone())), config.reconcile_interval),
+        (Box::new(reconciler::Reconciler::new(services.points.clone())), config.reconcile_interval),
         (Box::new(sampler), config.telemetry.metrics_interval),
     ];
     for (worker, interval) in workers {

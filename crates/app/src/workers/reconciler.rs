@@ -7,7 +7,17 @@ use concert_domain::point::PointService;
 use super::Worker;
 
 /// Settles charges whose request died between the payment gateway and the store.
-pub(super) struct Reconciler(pub Arc<PointService>);
+pub(super) struct Reconciler(Arc<PointService>);
+
+impl Reconciler {
+    /// Starts the counters that an alert looks at.
+    pub(super) fn new(points: Arc<PointService>) -> Self {
+        for result in ["approved", "declined", "waiting"] {
+            count(result, 0);
+        }
+        Self(points)
+    }
+}
 
 #[async_trait]
 impl Worker for Reconciler {
@@ -16,11 +26,23 @@ impl Worker for Reconciler {
     }
 
     async fn step(&self) -> Result<bool> {
-        let settled = self.0.reconcile().await?;
-        if settled > 0 {
-            tracing::info!(settled, "charges settled after their request had died");
+        let done = self.0.reconcile().await?;
+        count("approved", done.approved);
+        count("declined", done.declined);
+        count("waiting", done.waiting);
+        if done.approved + done.declined > 0 {
+            let (approved, declined) = (done.approved, done.declined);
+            tracing::info!(approved, declined, "charges settled after their request had died");
         }
-        // What is left waits for the gateway, so there is nothing to do at once.
-        Ok(false)
+        if done.waiting > 0 {
+            let waiting = done.waiting;
+            tracing::warn!(waiting, "the gateway cannot tell what became of charges; they wait");
+        }
+        Ok(done.more())
     }
+}
+
+fn count(result: &'static str, charges: u32) {
+    metrics::counter!("concert_charges_reconciled_total", "result" => result)
+        .increment(u64::from(charges));
 }

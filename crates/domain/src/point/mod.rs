@@ -1,14 +1,16 @@
 //! Points: the money inside the service, and its ledger.
 
+mod detail;
 mod ports;
 mod service;
 
+pub use detail::PaymentDetail;
 pub use ports::*;
-pub use service::{ChargeRequest, PointService};
+pub use service::{ChargeRequest, PointService, Reconciled};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, PaymentId, Result, Timestamp, TransactionId, UserId, Won};
+use crate::{PaymentId, Timestamp, TransactionId, UserId, Won};
 
 /// The smallest charge.
 pub const MIN_CHARGE: Won = Won::of(100);
@@ -25,43 +27,6 @@ pub enum PaymentMethod {
     Transfer,
 }
 
-/// The gateway's token for the means of payment, at most 200 visible ASCII characters. Never a
-/// card number: a text with 12 or more digits in a row (spaces and dashes apart) is refused, so
-/// that none is ever stored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct PaymentDetail(String);
-
-impl PaymentDetail {
-    /// The token as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl TryFrom<String> for PaymentDetail {
-    type Error = Error;
-
-    fn try_from(text: String) -> Result<Self> {
-        let refuse = |message: &str| Err(Error::invalid("paymentDetail", message));
-        if text.is_empty() || text.len() > 200 || !text.bytes().all(|b| (0x20..0x7f).contains(&b)) {
-            return refuse("must be 1 to 200 printable ASCII characters");
-        }
-        if looks_like_a_card_number(&text) {
-            return refuse("must be the gateway's token, never a card number");
-        }
-        Ok(Self(text))
-    }
-}
-
-fn looks_like_a_card_number(text: &str) -> bool {
-    let mut run = 0;
-    text.bytes().filter(|b| !matches!(b, b' ' | b'-')).any(|b| {
-        run = if b.is_ascii_digit() { run + 1 } else { 0 };
-        run >= 12
-    })
-}
-
 /// A charge that was asked for and recorded before the gateway hears of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChargeIntent {
@@ -75,6 +40,15 @@ pub struct ChargeIntent {
     pub method: PaymentMethod,
     /// The gateway's token for the means of payment.
     pub detail: Option<PaymentDetail>,
+}
+
+/// A charge that was opened and is not settled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenCharge {
+    /// The charge.
+    pub intent: ChargeIntent,
+    /// Whether it was given up: it can only be declined, once the gateway has let it go.
+    pub given_up: bool,
 }
 
 /// What a charge did.
@@ -131,17 +105,4 @@ pub struct LedgerLine {
     pub created_at: Timestamp,
     /// The payment that was made or refunded.
     pub payment_id: Option<PaymentId>,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_card_number_is_never_taken_for_a_token() {
-        for bad in ["4111111111111111", "4111 1111 1111 1111", "x-4111-1111-1111-y", ""] {
-            assert!(PaymentDetail::try_from(bad.to_owned()).is_err(), "{bad}");
-        }
-        assert!(PaymentDetail::try_from("tok_1Nabc234".to_owned()).is_ok());
-    }
 }
