@@ -8,9 +8,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-parts=(http journey overload locks indexes growth)
+parts=(http journey overload cache locks indexes growth)
 # The others are tried with next to nothing by tests/measure.rs.
-[ "${1:-}" != smoke ] || parts=(http journey overload growth)
+[ "${1:-}" != smoke ] || parts=(http journey overload cache growth)
 
 concert=target/release/concert
 if [ "${1:-}" = smoke ] && [ target/debug/concert -nt "$concert" ]; then
@@ -26,30 +26,45 @@ export RUST_LOG=${RUST_LOG:-warn,rskafka=error}
 # A thousand clients are a thousand files here and as many in the service.
 [ "$(ulimit -n)" = unlimited ] || [ "$(ulimit -n)" -ge 8192 ] || ulimit -n 8192
 
-# all FOLDER OPTIONS...: every part in turn, one file of figures each.
+# all FOLDER OPTIONS...: every part in turn, one file of figures each. One that fails does not keep
+# the others from being measured; it is named at the end.
+failed=()
 all() {
     local folder=$1 part
     shift
     mkdir -p "$folder"
     for part in "${parts[@]}"; do
+        SECONDS=0
         echo "bench: $part" >&2
-        "$concert" bench "$part" --out "$folder/$part.json" "$@"
+        if "$concert" bench "$part" --out "$folder/$part.json" "$@"; then
+            echo "bench: $part took $SECONDS s" >&2
+        else
+            failed+=("$part")
+        fi
     done
+}
+
+# After the page, which has the earlier figures of a part that failed, if there are any.
+judge() {
+    [ ${#failed[@]} = 0 ] || { echo "bench: FAILED: ${failed[*]}" >&2; exit 1; }
 }
 
 case ${1:-} in
     full)
         all docs/benchmarks
         "$concert" bench report --from docs/benchmarks --to docs/BENCHMARKS.md
+        judge
         ;;
     quick)
         all target/bench --quick
         "$concert" bench report --from target/bench --to target/bench/BENCHMARKS.md
+        judge
         echo "bench: these are quick figures, in target/bench/; the real page is made by: make bench"
         ;;
     smoke)
         all target/bench-smoke --smoke >/dev/null
         "$concert" bench report --from target/bench-smoke --to target/bench-smoke/BENCHMARKS.md >/dev/null
+        judge
         echo "bench: every part works (${parts[*]})"
         ;;
     "" | -h | --help) sed -n '2,7s/^# \{0,1\}//p' "$0" ;;

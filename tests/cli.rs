@@ -31,7 +31,7 @@ async fn every_command_explains_itself() {
 
 #[tokio::test]
 async fn every_bench_shows_examples() {
-    for bench in ["http", "journey", "growth", "overload"] {
+    for bench in ["http", "journey", "growth", "overload", "cache", "indexes", "locks"] {
         let help = stdout(&concert(&["bench", bench, "--help"], &[]).await);
         assert!(help.contains(&format!("concert bench {bench} ")), "no example:\n{help}");
     }

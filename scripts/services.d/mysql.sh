@@ -29,7 +29,8 @@ mysql_launch() {
     launch mysql "${mysqld[@]}" "--datadir=$home/data" "--port=$port" --bind-address=127.0.0.1 \
         --socket=mysql.sock "--pid-file=$home/mysqld.pid" --mysqlx=OFF --secure-file-priv=NULL \
         --skip-name-resolve --character-set-server=utf8mb4 --default-time-zone=+00:00 \
-        --event-scheduler=OFF --performance-schema=OFF --max-connections=400
+        --event-scheduler=OFF --performance-schema=OFF --max-connections=400 \
+        --innodb-buffer-pool-size=512M
 }
 
 mysql_client() {

@@ -39,7 +39,7 @@ pub use database::{Database, Session};
 pub use engines::Engines;
 pub use full_set::FullSet;
 pub use notes::{DEADLINE, Notes, Table};
-pub use process::{Log, Service, concert, concert_in};
+pub use process::{Log, Service, concert, concert_begun, concert_in};
 pub use servers::{Addresses, Server, Servers};
 pub use show::{PRICE, Show};
 pub use stores::{read_topic, reconcile};

@@ -49,6 +49,11 @@ pub async fn concert_in(folder: &Path, arguments: &[&str], variables: &[(&str, &
     ended.expect("the command runs")
 }
 
+/// Begins to run `concert` in a folder; it is killed when dropped.
+pub fn concert_begun(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Child {
+    command(folder, arguments, variables).spawn().expect("the command runs")
+}
+
 /// Runs `concert` to its end, where no folder matters.
 pub async fn concert(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
     let folder = tempfile::tempdir().expect("a temporary folder");

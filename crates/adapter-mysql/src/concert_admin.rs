@@ -211,12 +211,12 @@ async fn create_seats(tx: &mut Tx, id: ScheduleId, seats: &[NewSeat]) -> Run<Con
 }
 
 /// A seat as [`insert_seats`] takes it.
-pub(crate) fn seat_row(schedule: ScheduleId, seat: &NewSeat) -> [i64; 4] {
+fn seat_row(schedule: ScheduleId, seat: &NewSeat) -> [i64; 4] {
     [seat.id.get(), schedule.get(), seat.number.into(), seat.price.get()]
 }
 
 /// A few statements for any number of rows; `false` if one of them is there already.
-pub(crate) async fn insert_seats(tx: &mut Tx, rows: &[[i64; 4]]) -> Run<bool> {
+async fn insert_seats(tx: &mut Tx, rows: &[[i64; 4]]) -> Run<bool> {
     for rows in rows.chunks(10_000) {
         let inserted = sql("INSERT INTO seats (id, schedule_id, number, price, status)
              SELECT t.id, t.schedule_id, t.number, t.price, 'AVAILABLE'

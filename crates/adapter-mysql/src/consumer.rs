@@ -351,7 +351,7 @@ async fn apply(tx: &mut Tx, progress: &Progress) -> Run<()> {
 
 /// Adds to the figures of a concert. Partitions are consumed apart from each other, so the sale
 /// that was made last need not be the one that is added last.
-async fn add_up(
+pub(crate) async fn add_up(
     tx: &mut Tx,
     concert: ConcertId,
     seats: i64,

@@ -1,13 +1,12 @@
-use std::collections::HashMap;
+mod past;
 
 use async_trait::async_trait;
-use concert_domain::seed::{Dataset, SeedStore};
-use concert_domain::{Error, IdKind, Result, Timestamp, TransactionId, UserId, Won};
+use concert_domain::seed::{Dataset, Part, SeedStore};
+use concert_domain::{Error, IdKind, Result, Timestamp};
 use diesel::QueryableByName;
-use diesel::sql_types::BigInt;
+use diesel::sql_types::Text;
 
 use crate::Mysql;
-use crate::concert_admin::{insert_seats, seat_row};
 use crate::error::Run;
 use crate::sql::{Tx, now, sql};
 
@@ -27,6 +26,62 @@ impl SeedStore for Mysql {
     async fn load(&self, data: Dataset) -> Result<()> {
         self.write_bulk(data, |tx, data| Box::pin(load(tx, data))).await
     }
+
+    async fn keep_plan(&self, run: String, plan: String) -> Result<String> {
+        self.write((run, plan), |tx, (run, plan)| Box::pin(keep_plan(tx, run, plan))).await
+    }
+
+    async fn load_part(&self, part: Part, data: Dataset) -> Result<bool> {
+        let job = (part, data);
+        self.write_bulk(job, |tx, (part, data)| Box::pin(load_part(tx, part, data))).await
+    }
+
+    async fn loaded_parts(&self, run: String) -> Result<Vec<u32>> {
+        self.read(run, |tx, run| Box::pin(loaded_parts(tx, run))).await
+    }
+}
+
+#[derive(QueryableByName)]
+struct Plan {
+    #[diesel(sql_type = Text)]
+    plan: String,
+}
+
+async fn keep_plan(tx: &mut Tx, run: &str, plan: &str) -> Run<String> {
+    // The first one is waited for, and seen afterwards although this transaction began before.
+    sql("INSERT INTO seed_parts (run, part, plan) VALUES (?, 0, ?)
+         ON DUPLICATE KEY UPDATE part = seed_parts.part")
+    .text(run)
+    .text(plan)
+    .run(tx)
+    .await?;
+    let kept: Option<Plan> =
+        sql("SELECT plan FROM seed_parts WHERE run = ? AND part = 0 FOR UPDATE")
+            .text(run)
+            .row(tx)
+            .await?;
+    Ok(kept.ok_or_else(|| Error::bug("a plan was not kept"))?.plan)
+}
+
+async fn load_part(tx: &mut Tx, part: &Part, data: &Dataset) -> Run<bool> {
+    let noted = sql("INSERT INTO seed_parts (run, part) VALUES (?, ?)")
+        .text(part.run.as_str())
+        .int(part.number)
+        .insert(tx)
+        .await?;
+    if noted {
+        load(tx, data).await?;
+    }
+    Ok(noted)
+}
+
+async fn loaded_parts(tx: &mut Tx, run: &str) -> Run<Vec<u32>> {
+    let parts: Vec<crate::sql::Number> =
+        sql("SELECT part AS n FROM seed_parts WHERE run = ? AND part > 0")
+            .text(run)
+            .rows(tx)
+            .await?;
+    Ok(parts.iter().filter_map(|part| u32::try_from(part.n).ok()).collect())
 }
 
 async fn load_if_empty(tx: &mut Tx, data: &Dataset) -> Run<bool> {
@@ -41,16 +96,13 @@ async fn load_if_empty(tx: &mut Tx, data: &Dataset) -> Run<bool> {
 
 async fn load(tx: &mut Tx, data: &Dataset) -> Run<()> {
     insert_users(tx, data).await?;
-    for charges in data.charges.chunks(CHUNK) {
-        insert_charges(tx, charges).await?;
-    }
+    past::insert_lines(tx, data).await?;
     insert_concerts(tx, data).await?;
     insert_schedules(tx, data).await?;
-    let seats: Vec<_> =
-        data.seats.iter().map(|(schedule, seat)| seat_row(*schedule, seat)).collect();
-    if !insert_seats(tx, &seats).await? {
-        return Err(Error::Conflict("a seat of the data set is there already").into());
-    }
+    past::insert_seats(tx, data).await?;
+    past::insert_reservations(tx, data).await?;
+    past::insert_payments(tx, data).await?;
+    past::add_up_sales(tx, data).await?;
     raise_counters(tx, data).await
 }
 
@@ -71,62 +123,6 @@ async fn insert_users(tx: &mut Tx, data: &Dataset) -> Run<()> {
         .run(tx)
         .await?;
     }
-    Ok(())
-}
-
-#[derive(QueryableByName, Clone, Copy)]
-struct AccountRow {
-    #[diesel(sql_type = BigInt)]
-    user_id: i64,
-    #[diesel(sql_type = BigInt)]
-    balance: i64,
-    #[diesel(sql_type = BigInt)]
-    sequence: i64,
-}
-
-/// Adds the charges up on what the accounts have, then writes accounts and lines, each in one
-/// statement.
-async fn insert_charges(tx: &mut Tx, charges: &[(TransactionId, UserId, Won)]) -> Run<()> {
-    let users: Vec<_> = charges.iter().map(|(_, user, _)| *user).collect();
-    let before: Vec<AccountRow> = sql("SELECT DISTINCT a.user_id, a.balance, a.sequence
-         FROM JSON_TABLE(?, '$[*]' COLUMNS (id BIGINT PATH '$')) t
-         STRAIGHT_JOIN point_accounts a ON a.user_id = t.id")
-    .json(&users)?
-    .rows(tx)
-    .await?;
-    let mut accounts: HashMap<_, _> = before.into_iter().map(|row| (row.user_id, row)).collect();
-    let mut lines = Vec::with_capacity(charges.len());
-    for (id, user, amount) in charges {
-        let user_id = user.get();
-        let account =
-            accounts.entry(user_id).or_insert(AccountRow { user_id, balance: 0, sequence: 0 });
-        account.balance += amount.get();
-        account.sequence += 1;
-        lines.push([id.get(), user_id, account.sequence, amount.get(), account.balance]);
-    }
-    write_accounts(tx, accounts.into_values()).await?;
-    sql("INSERT INTO point_ledger
-             (id, user_id, sequence, kind, amount, balance_after, created_at)
-         SELECT t.id, t.user_id, t.sequence, 'CHARGE', t.amount, t.balance_after, {now}
-         FROM JSON_TABLE(?, '$[*]' COLUMNS (id BIGINT PATH '$[0]', user_id BIGINT PATH '$[1]',
-             sequence BIGINT PATH '$[2]', amount BIGINT PATH '$[3]',
-             balance_after BIGINT PATH '$[4]')) t")
-    .json(&lines)?
-    .run(tx)
-    .await?;
-    Ok(())
-}
-
-async fn write_accounts(tx: &mut Tx, accounts: impl Iterator<Item = AccountRow>) -> Run<()> {
-    let rows: Vec<_> = accounts.map(|row| [row.user_id, row.balance, row.sequence]).collect();
-    sql("INSERT INTO point_accounts (user_id, balance, pending, sequence)
-         SELECT t.user_id, t.balance, 0, t.sequence
-         FROM JSON_TABLE(?, '$[*]' COLUMNS (user_id BIGINT PATH '$[0]',
-             balance BIGINT PATH '$[1]', sequence BIGINT PATH '$[2]')) t
-         ON DUPLICATE KEY UPDATE balance = t.balance, sequence = t.sequence")
-    .json(&rows)?
-    .run(tx)
-    .await?;
     Ok(())
 }
 
@@ -171,11 +167,16 @@ async fn insert_schedules(tx: &mut Tx, data: &Dataset) -> Run<()> {
 async fn raise_counters(tx: &mut Tx, data: &Dataset) -> Run<()> {
     let users = data.users.iter().map(|user| user.id);
     let users = users.chain(data.charges.iter().map(|(_, user, _)| *user));
+    let users = users.chain(data.reservations.iter().map(|reservation| reservation.user_id));
     raise(tx, IdKind::User, users).await?;
-    raise(tx, IdKind::Transaction, data.charges.iter().map(|(id, ..)| *id)).await?;
+    let lines = data.charges.iter().map(|(id, ..)| *id);
+    let lines = lines.chain(data.sales.iter().flat_map(|s| [s.charge_line, s.spend_line]));
+    raise(tx, IdKind::Transaction, lines).await?;
     raise(tx, IdKind::Concert, data.concerts.iter().map(|concert| concert.id)).await?;
     raise(tx, IdKind::Schedule, data.schedules.iter().map(|schedule| schedule.id)).await?;
-    raise(tx, IdKind::Seat, data.seats.iter().map(|(_, seat)| seat.id)).await
+    raise(tx, IdKind::Seat, data.seats.iter().map(|(_, seat)| seat.id)).await?;
+    raise(tx, IdKind::Reservation, data.reservations.iter().map(|held| held.id)).await?;
+    raise(tx, IdKind::Payment, data.sales.iter().map(|sale| sale.payment.id)).await
 }
 
 async fn raise(

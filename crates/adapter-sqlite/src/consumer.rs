@@ -232,7 +232,7 @@ fn apply(tx: &mut Tx<'_>, progress: &Progress) -> Result<()> {
 
 /// Adds to the figures of a concert. Partitions are consumed apart from each other, so the sale
 /// that was made last need not be the one that is added last.
-fn add_up(
+pub(crate) fn add_up(
     tx: &mut Tx<'_>,
     concert: ConcertId,
     seats: i64,

@@ -109,7 +109,7 @@ fn midnight(at: Timestamp) -> Timestamp {
 }
 
 /// The splitmix64 generator: a few lines that give the same numbers on every machine.
-fn splitmix64(state: &mut u64) -> u64 {
+pub(crate) fn splitmix64(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mut mixed = *state;
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -1,14 +1,16 @@
--- Puts users at the tail who only wait; the next step admits. From ARGV[6] on there is the user, the
--- token and the start of its digest in turn. Answers the last number; false, and nothing is done,
--- if one of the users has a place.
+-- Puts users without a live place at the tail, who only wait; the next step admits. From ARGV[6] on
+-- there is the user, the token and the start of its digest in turn. Answers the numbers of their
+-- places in the same order, below zero for one that was there already.
 load_state()
+local numbers = {}
 for i = 6, #ARGV, 3 do
-    if redis.call('HEXISTS', users_of(tonumber(ARGV[i])), ARGV[i]) == 1 then
-        return false
+    local user = tonumber(ARGV[i])
+    local known = redis.call('HGET', users_of(user), ARGV[i])
+    if known then
+        numbers[#numbers + 1] = -tonumber(known)
+    else
+        numbers[#numbers + 1] = append_place(user, ARGV[i + 1], ARGV[i + 2]).number
     end
 end
-for i = 6, #ARGV, 3 do
-    append_place(tonumber(ARGV[i]), ARGV[i + 1], ARGV[i + 2])
-end
 save_state()
-return state.sequence
+return numbers

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use concert_domain::queue::{QueueToken, Rules};
 use concert_domain::seed::QueueSeeds;
-use concert_domain::{ConcertId, Error, Result, UserId};
+use concert_domain::{ConcertId, Result, UserId};
 
 use super::{WHAT, start_of};
 use crate::Redis;
@@ -21,17 +21,15 @@ impl QueueSeeds for Redis {
     ) -> Result<()> {
         for chunk in waiting.chunks(CHUNK) {
             let mut fill = self.transition(&self.scripts.queue.fill, concert, rules);
-            let mut places = Vec::with_capacity(CHUNK);
+            let mut digests = Vec::with_capacity(CHUNK);
             for (user, token) in chunk {
                 let digest = token.digest();
                 fill.arg(user.get()).arg(token.as_bytes()).arg(start_of(&digest));
-                places.push((digest, 0));
+                digests.push(digest);
             }
-            let last: Option<i64> = self.script(WHAT, &fill).await?;
-            let last = last.ok_or(Error::Conflict("a user has a place already"))?;
-            let numbers = last + 1 - chunk.len() as i64..;
-            places.iter_mut().zip(numbers).for_each(|(place, number)| place.1 = number);
-            self.list(concert, &places).await?;
+            let numbers: Vec<i64> = self.script(WHAT, &fill).await?;
+            let new = digests.into_iter().zip(numbers).filter(|(_, number)| *number > 0);
+            self.list(concert, &new.collect::<Vec<_>>()).await?;
         }
         Ok(())
     }

@@ -50,7 +50,8 @@ impl Redis {
         for (digest, number) in places {
             add.hset(self.bucket_key(digest), digest.as_bytes(), format!("{concert}:{number}"));
         }
-        let last = places.iter().map(|(_, number)| *number).max();
+        // Without places (all had one) the concert is made known all the same.
+        let last = places.iter().map(|(_, number)| *number).max().unwrap_or(0);
         add.cmd("ZADD").arg(self.concerts_key()).arg("GT").arg(last).arg(concert.get());
         self.commands::<Value>(WHAT, &add).await?;
         for (digest, number) in places {

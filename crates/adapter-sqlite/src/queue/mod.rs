@@ -9,8 +9,6 @@ mod token;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use concert_domain::queue::{
     Join, Joined, Mode, Overview, Pass, Place, Policy, PolicyPatch, QueueStore, QueueToken, Rules,
@@ -211,16 +209,18 @@ fn late(tx: &mut Tx<'_>, concert: ConcertId, text: &'static str) -> Result<i64> 
     sql(text).int(concert).time(tx.now).count(tx.conn)
 }
 
-/// Puts users at the tail who only wait; the next step admits.
+/// Puts users without a live place at the tail, who only wait; the next step admits.
 pub(crate) fn fill(
     tx: &mut Tx<'_>,
     concert: ConcertId,
     waiting: &[(UserId, QueueToken)],
-    ttl: Duration,
+    rules: &Rules,
 ) -> Result<()> {
     let mut queue = Queue::open(tx, concert)?;
     for (user, token) in waiting {
-        queue.append(*user, token, ttl)?;
+        if queue.live_place(*user, rules)?.is_none() {
+            queue.append(*user, token, rules.waiting_ttl)?;
+        }
     }
     queue.close()
 }

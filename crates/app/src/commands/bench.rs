@@ -2,6 +2,7 @@
 
 mod bare;
 mod books;
+mod cache;
 mod contest;
 mod effort;
 mod growth;
@@ -11,6 +12,7 @@ mod journey;
 mod limits;
 pub(super) mod load;
 mod locks;
+mod meter;
 mod overload;
 mod place;
 pub mod report;
@@ -32,6 +34,7 @@ Examples:
   concert bench journey --clients 128                  whole journeys, and a storm
   concert bench growth --waiting 1000,1000000          the same with more of everything
   concert bench indexes --out docs/benchmarks/indexes.json
+  concert bench cache --out docs/benchmarks/cache.json
   concert bench locks --out docs/benchmarks/locks.json
   concert bench report                                 docs/BENCHMARKS.md from the figures kept
 
@@ -53,6 +56,8 @@ enum What {
     Growth(Box<growth::Args>),
     /// Queries at a million rows without an index, with the seed's and with ours.
     Indexes(Box<indexes::Args>),
+    /// Lists from the database, from Redis and from the process.
+    Cache(Box<cache::Args>),
     /// Six ways to sell a seat to one of many, on the same work.
     Locks(Box<locks::Args>),
     /// The limit of an answer over HTTP, for the other benches.
@@ -70,6 +75,7 @@ pub async fn run(args: Args) -> Result<()> {
         What::Overload(args) => overload::run(*args).await,
         What::Growth(args) => growth::run(*args).await,
         What::Indexes(args) => indexes::run(*args).await,
+        What::Cache(args) => cache::run(*args).await,
         What::Locks(args) => locks::run(*args).await,
         What::Bare => bare::run().await,
         What::Report(args) => report::run(&args),

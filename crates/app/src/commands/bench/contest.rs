@@ -11,6 +11,7 @@ use indicatif::ProgressBar;
 
 use super::limits::{Bare, Statement, redis_ranks};
 use super::load::{self, Class, Load, Pace, Shots, Tally};
+use super::meter::{Cost, Meter};
 use super::report::median;
 use crate::config::ServerUrl;
 
@@ -50,34 +51,55 @@ pub(super) enum Runner {
 pub(super) struct Lane {
     name: String,
     runner: Runner,
+    meter: Option<Arc<Meter>>,
 }
+
+/// What came of one round: how many in a second, and of requests the rest too.
+type Round = (f64, Option<Tally>, Option<Cost>);
 
 /// What came of it with so many clients, a figure for each round.
 pub(super) struct Outcome {
     pub name: String,
     pub rates: Vec<f64>,
     pub tallies: Vec<Tally>,
+    /// What a request took, of lanes with a meter.
+    pub costs: Vec<Cost>,
 }
 
 impl Lane {
     pub(super) fn new(name: impl Into<String>, runner: Runner) -> Self {
-        Self { name: name.into(), runner }
+        Self { name: name.into(), runner, meter: None }
     }
 
-    /// One round; answers how many in a second, and of requests the rest too.
-    async fn round(&mut self, clients: usize, during: Duration) -> Result<(f64, Option<Tally>)> {
+    /// The same, with a look at what its requests cost.
+    pub(super) fn metered(self, meter: &Arc<Meter>) -> Self {
+        Self { meter: Some(meter.clone()), ..self }
+    }
+
+    async fn round(&mut self, clients: usize, during: Duration) -> Result<Round> {
+        let meter = self.meter.clone();
         let rate = match &mut self.runner {
             Runner::Http(addrs, supply) => {
                 let shots = supply.next().context("requests for one more round")?;
+                let before = match &meter {
+                    Some(meter) => Some(meter.read().await?),
+                    None => None,
+                };
                 let tally = closed(addrs.clone(), clients, during, shots).await?;
-                return Ok((tally.per_second(), Some(tally)));
+                let cost = match (&meter, before) {
+                    (Some(meter), Some(before)) => {
+                        Some(meter.read().await?.since(before, tally.sent()))
+                    }
+                    _ => None,
+                };
+                return Ok((tally.per_second(), Some(tally), cost));
             }
             Runner::Redis(url) => redis_ranks(url, clients, during).await?,
             Runner::Sql(bare, connections, statement) => {
                 bare.rate(clients.min(*connections), during, *statement).await?
             }
         };
-        Ok((rate, None))
+        Ok((rate, None, None))
     }
 }
 
@@ -115,15 +137,21 @@ pub(super) async fn play(
     during: Duration,
     bar: &ProgressBar,
 ) -> Result<Vec<Outcome>> {
-    let fresh = |lane: &Lane| Outcome { name: lane.name.clone(), rates: vec![], tallies: vec![] };
+    let fresh = |lane: &Lane| Outcome {
+        name: lane.name.clone(),
+        rates: Vec::new(),
+        tallies: Vec::new(),
+        costs: Vec::new(),
+    };
     let mut outcomes: Vec<_> = lanes.iter().map(fresh).collect();
     for _ in 0..rounds {
         for (lane, outcome) in lanes.iter_mut().zip(&mut outcomes) {
             let what = format!("{}, {clients} clients", lane.name);
             bar.set_message(what.clone());
-            let (rate, tally) = lane.round(clients, during).await.context(what)?;
+            let (rate, tally, cost) = lane.round(clients, during).await.context(what)?;
             outcome.rates.push(rate);
             outcome.tallies.extend(tally);
+            outcome.costs.extend(cost);
             bar.inc(1);
         }
     }

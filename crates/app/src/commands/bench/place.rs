@@ -84,6 +84,11 @@ impl Place {
         self.engines.redis()
     }
 
+    /// What our keys in Redis begin with.
+    pub(super) fn prefix(&self) -> &str {
+        &self.engines.redis_key_prefix
+    }
+
     /// The service as a process of its own, on this data.
     pub(super) async fn serve(&self, variables: &[(&str, &str)]) -> Result<Service> {
         let engines = &self.engines;
@@ -109,18 +114,16 @@ impl Place {
         let Some(home) = &self.home else { return Ok(()) };
         home.run(&format!("DROP DATABASE {}", self.engines.redis_key_prefix)).await?;
         if let Some(url) = self.redis() {
-            let client = redis::Client::open(url.expose()).context("REDIS_URL")?;
-            let mut connection = client.get_multiplexed_async_connection().await?;
-            remove_keys(&mut connection, &self.engines.redis_key_prefix).await?;
+            remove_keys(url, &self.engines.redis_key_prefix).await?;
         }
         Ok(())
     }
 }
 
-async fn remove_keys(
-    connection: &mut redis::aio::MultiplexedConnection,
-    prefix: &str,
-) -> Result<()> {
+/// Takes every key away that begins with this, a step at a time.
+pub(super) async fn remove_keys(url: &ServerUrl, prefix: &str) -> Result<()> {
+    let client = redis::Client::open(url.expose()).context("REDIS_URL")?;
+    let mut connection = client.get_multiplexed_async_connection().await?;
     let mut cursor = 0u64;
     loop {
         let (next, keys): (u64, Vec<Vec<u8>>) = redis::cmd("SCAN")
@@ -129,10 +132,10 @@ async fn remove_keys(
             .arg(format!("{prefix}:*"))
             .arg("COUNT")
             .arg(STEP)
-            .query_async(connection)
+            .query_async(&mut connection)
             .await?;
         if !keys.is_empty() {
-            redis::cmd("UNLINK").arg(keys).exec_async(connection).await?;
+            redis::cmd("UNLINK").arg(keys).exec_async(&mut connection).await?;
         }
         if next == 0 {
             return Ok(());
@@ -152,7 +155,7 @@ fn beside(url: &ServerUrl, name: &str) -> Result<DatabaseUrl> {
 }
 
 /// A name that no other run has, here or on another machine that uses the same servers.
-fn fresh_name() -> String {
+pub(super) fn fresh_name() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     format!("concert_bench_{}_{}", now.as_millis(), std::process::id())
 }

@@ -88,6 +88,11 @@ impl Service {
         }
     }
 
+    /// The number of the process.
+    pub(super) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Time that the process has spent on the processor.
     pub(super) fn cpu(&self) -> Duration {
         cpu_of(self.child.id()).unwrap_or_default()

@@ -26,7 +26,7 @@ pub(super) const PATIENT: [(&str, &str); 3] =
     [("QUEUE_CLAIM_TTL", "2h"), ("QUEUE_ACTIVE_TTL", "2h"), ("HOLD_TTL", "2h")];
 
 /// [`PATIENT`] as the queue has it.
-fn patient() -> Rules {
+pub(super) fn patient() -> Rules {
     let hours = |hours: u64| Duration::from_secs(hours * 3_600);
     Rules {
         active_limit: 50,

@@ -1,218 +1,246 @@
-use std::time::Duration;
+//! Loads a plan: parts side by side, each once, whatever a run before this one came to.
+
+use std::collections::HashSet;
 
 use anyhow::Result;
-use concert_domain::concert::{Concert, NewSeat, Schedule};
 use concert_domain::queue::Rules;
-use concert_domain::reservation::{Hold, Reservation, ReservationStatus};
-use concert_domain::seed::Dataset;
-use concert_domain::{
-    ConcertId, IdBlock, IdKind, Ports, ReservationId, ScheduleId, SeatId, Timestamp, UserId, Won,
-};
+use concert_domain::seed::Part;
+use concert_domain::{ConcertId, Ports, UserId};
 use futures::{StreamExt, TryStreamExt, stream};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-/// Seats to a schedule: what one list of seats can still be read as.
-const SEATS_PER_SCHEDULE: u32 = 50_000;
-/// Rows to a transaction.
-const CHUNK: u32 = 10_000;
-/// Holds that are under way at a time; the store commits them together.
-const PARALLEL_HOLDS: usize = 64;
-const PRICE: Won = Won::of(100_000);
-/// The show is so far away that everything that can be tried with it can be tried.
-const SHOW_IN: Duration = Duration::from_secs(90 * 24 * 3_600);
+use super::plan::{CATALOGUE, Hall, Plan, Size};
 
-/// How many rows of each kind.
-pub(super) struct Wanted {
-    pub seats: u32,
-    pub tokens: u32,
-    pub reservations: u32,
-    pub hold_for: Duration,
-    /// What the waiting users wait under.
-    pub rules: Rules,
+/// Parts that are under way at a time.
+const SIDE_BY_SIDE: usize = 4;
+/// Users who are put into a queue in one call.
+const USERS: usize = 5_000;
+
+/// What there is now.
+#[derive(Debug)]
+pub(in super::super) struct Loaded {
+    pub concerts: Vec<ConcertId>,
+    pub halls: Vec<Hall>,
+    /// Whether it was all there before.
+    pub already: bool,
 }
 
-impl Wanted {
-    pub(super) fn anything(&self) -> bool {
-        self.seats > 0 || self.tokens > 0
-    }
+/// Brings about all that the size says; what is there already stays.
+pub(in super::super) async fn load(ports: &Ports, size: Size, rules: &Rules) -> Result<Loaded> {
+    let plan = Plan::of(ports, size).await?;
+    let run = size.run();
+    let there: HashSet<_> = ports.seeds.loaded_parts(run.clone()).await?.into_iter().collect();
+    let bars = MultiProgress::new();
+    let seats = bars.add(progress("seats", size.seats));
+    let catalogue = Part { run: run.clone(), number: CATALOGUE };
+    let new = ports.seeds.load_part(catalogue, plan.catalogue()?).await?;
+    let waiting = bars.add(progress("waiting users", size.tokens));
+    let (parts, users) = futures::try_join!(
+        load_parts(ports, &plan, &there, &seats),
+        fill_queues(ports, &plan, rules, &waiting),
+    )?;
+    Ok(Loaded {
+        concerts: plan.concerts()?,
+        halls: plan.halls()?,
+        already: !new && parts + users == 0,
+    })
 }
 
-/// Where seats were made: a schedule and a run of seat ids.
-#[derive(Clone, Copy)]
-struct Made {
-    schedule: ScheduleId,
-    seats: IdBlock,
-}
-
-/// Makes a concert with the wanted rows; answers which.
-pub(super) async fn load(ports: &Ports, wanted: &Wanted) -> Result<ConcertId> {
-    let now = ports.seeds.now().await?;
-    let concert = make_concert(ports).await?;
-    let made = make_seats(ports, concert, wanted.seats, now).await?;
-    fill_queue(ports, concert, wanted).await?;
-    hold_seats(ports, concert, &made, wanted, now).await?;
-    Ok(concert)
-}
-
-async fn make_concert(ports: &Ports) -> Result<ConcertId> {
-    let id = ports.ids.take(IdKind::Concert, 1).await?.first.try_into()?;
-    let title = format!("Bulk concert {id}");
-    let concert = Concert { id, title, description: None, version: 1 };
-    ports.seeds.load(Dataset { concerts: vec![concert], ..Dataset::default() }).await?;
-    Ok(id)
-}
-
-async fn make_seats(
+/// Answers how many parts were not there before.
+async fn load_parts(
     ports: &Ports,
-    concert_id: ConcertId,
-    count: u32,
-    now: Timestamp,
-) -> Result<Vec<Made>> {
-    let bar = progress("seats", count);
-    let mut made = Vec::new();
-    for in_schedule in chunks(count, SEATS_PER_SCHEDULE) {
-        let id = ports.ids.take(IdKind::Schedule, 1).await?.first.try_into()?;
-        let schedule = Schedule {
-            id,
-            concert_id,
-            starts_at: now.plus(SHOW_IN),
-            reservation_opens_at: now,
-            version: 1,
-        };
-        let mut schedules = vec![schedule];
-        let mut number = 0;
-        for chunk in chunks(in_schedule, CHUNK) {
-            let seats = ports.ids.take(IdKind::Seat, chunk).await?;
-            let rows = seat_rows(id, seats, number)?;
-            // The schedule goes with its first seats, so that it is never seen without any.
-            let schedules = std::mem::take(&mut schedules);
-            ports.seeds.load(Dataset { schedules, seats: rows, ..Dataset::default() }).await?;
-            made.push(Made { schedule: id, seats });
-            number += chunk;
-            bar.inc(chunk.into());
+    plan: &Plan,
+    there: &HashSet<u32>,
+    bar: &ProgressBar,
+) -> Result<usize> {
+    let mut loaded = 0;
+    stream::iter(plan.pieces())
+        .map(|piece| async move {
+            let part = Part { run: plan.size.run(), number: piece.number };
+            let is_new = !there.contains(&piece.number)
+                && ports.seeds.load_part(part, plan.rows(piece)?).await?;
+            anyhow::Ok((piece.seats, is_new))
+        })
+        .buffer_unordered(SIDE_BY_SIDE)
+        .try_for_each(|(seats, is_new)| {
+            bar.inc(seats.into());
+            loaded += usize::from(is_new);
+            std::future::ready(Ok(()))
+        })
+        .await?;
+    bar.finish();
+    Ok(loaded)
+}
+
+/// Queues are not noted anywhere: they may be lost, and are then filled again. Answers into how
+/// many of them users were put.
+async fn fill_queues(
+    ports: &Ports,
+    plan: &Plan,
+    rules: &Rules,
+    bar: &ProgressBar,
+) -> Result<usize> {
+    let mut filled = 0;
+    for (concert, users) in plan.queues()? {
+        let overview = ports.queue.overview(concert).await?;
+        if overview.waiting + overview.active < users.len() as u64 {
+            fill_queue(ports, concert, &users, rules, bar).await?;
+            filled += 1;
+        } else {
+            bar.inc(users.len() as u64);
         }
     }
     bar.finish();
-    Ok(made)
+    Ok(filled)
 }
 
-fn seat_rows(
-    schedule: ScheduleId,
-    ids: IdBlock,
-    numbered_from: u32,
-) -> Result<Vec<(ScheduleId, NewSeat)>> {
-    (ids.first..)
-        .zip(numbered_from + 1..=numbered_from + ids.count)
-        .map(|(id, number)| Ok((schedule, NewSeat { id: id.try_into()?, number, price: PRICE })))
-        .collect()
-}
-
-async fn fill_queue(ports: &Ports, concert: ConcertId, wanted: &Wanted) -> Result<()> {
-    let bar = progress("tokens", wanted.tokens);
-    for chunk in chunks(wanted.tokens, CHUNK) {
-        let users = ports.ids.take(IdKind::User, chunk).await?;
-        let waiting = (users.first..users.first + i64::from(chunk))
-            .map(|user| Ok((UserId::try_from(user)?, ports.tokens.fresh())))
-            .collect::<Result<_>>()?;
-        ports.queue_seeds.fill_queue(concert, waiting, &wanted.rules).await?;
-        bar.inc(chunk.into());
-    }
-    bar.finish();
-    Ok(())
-}
-
-/// Holds the first seats through the port that requests go through, so that every row is what a
-/// request would have left.
-async fn hold_seats(
+async fn fill_queue(
     ports: &Ports,
     concert: ConcertId,
-    made: &[Made],
-    wanted: &Wanted,
-    now: Timestamp,
+    users: &[UserId],
+    rules: &Rules,
+    bar: &ProgressBar,
 ) -> Result<()> {
-    let bar = progress("reservations", wanted.reservations);
-    let mut left = wanted.reservations;
-    for Made { schedule, seats } in made.iter().copied() {
-        let count = seats.count.min(left);
-        if count == 0 {
-            break;
-        }
-        left -= count;
-        let users = ports.ids.take(IdKind::User, count).await?.first;
-        let reservations = ports.ids.take(IdKind::Reservation, count).await?.first;
-        stream::iter(0..i64::from(count))
-            .map(|n| async move {
-                let reservation = Reservation {
-                    id: ReservationId::try_from(reservations + n)?,
-                    user_id: UserId::try_from(users + n)?,
-                    concert_id: concert,
-                    schedule_id: schedule,
-                    seat_id: SeatId::try_from(seats.first + n)?,
-                    price: PRICE,
-                    status: ReservationStatus::Pending,
-                    created_at: now,
-                    expires_at: now.plus(wanted.hold_for),
-                };
-                ports.reservations.hold(Hold { reservation, most: u32::MAX, claim: None }).await?;
-                anyhow::Ok(())
-            })
-            .buffer_unordered(PARALLEL_HOLDS)
-            .try_for_each(async |()| {
-                bar.inc(1);
-                Ok(())
-            })
-            .await?;
+    for users in users.chunks(USERS) {
+        let waiting = users.iter().map(|user| (*user, ports.tokens.fresh())).collect();
+        ports.queue_seeds.fill_queue(concert, waiting, rules).await?;
+        bar.inc(users.len() as u64);
     }
-    bar.finish();
     Ok(())
-}
-
-/// The sizes of the pieces that `count` is cut into.
-fn chunks(count: u32, most: u32) -> impl Iterator<Item = u32> {
-    (0..count).step_by(most as usize).map(move |from| most.min(count - from))
 }
 
 fn progress(what: &'static str, count: u32) -> ProgressBar {
     if count == 0 {
         return ProgressBar::hidden();
     }
-    let style = ProgressStyle::with_template("{msg:>12} {bar:40} {pos}/{len} {per_sec} {eta}")
+    let style = ProgressStyle::with_template("{msg:>13} {bar:40} {pos}/{len} {per_sec} {eta}")
         .unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(count.into()).with_style(style).with_message(what)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use async_trait::async_trait;
+    use concert_domain::seed::{Dataset, SeedStore};
+    use concert_domain::{Error, Timestamp};
+
     use super::*;
     use crate::composition;
     use crate::config::{Config, Engines};
 
-    #[test]
-    fn pieces_add_up() {
-        assert_eq!(chunks(0, 10).count(), 0);
-        assert_eq!(chunks(25, 10).collect::<Vec<_>>(), [10, 10, 5]);
-        assert_eq!(chunks(20, 10).collect::<Vec<_>>(), [10, 10]);
+    const SIZE: Size = Size {
+        seed: 7,
+        seats: 12_345,
+        tokens: 678,
+        reservations: 4_321,
+        hold_for: Duration::from_secs(3_600),
+    };
+
+    struct Place {
+        _folder: tempfile::TempDir,
+        ports: Ports,
+        rules: Rules,
     }
 
-    #[tokio::test]
-    async fn what_is_wanted_is_there_afterwards() {
+    async fn place() -> Place {
         let folder = tempfile::tempdir().unwrap();
         let engines = Engines::embedded(&folder.path().join("bulk.db"));
         let config = Config { engines, ..Config::default() };
         let ports = composition::engine(&config).await.unwrap();
-        let wanted = Wanted {
-            seats: 30,
-            tokens: 20,
-            reservations: 7,
-            hold_for: Duration::from_secs(60),
-            rules: config.settings().queue,
-        };
-        for _ in 0..2 {
-            let concert = load(&ports, &wanted).await.unwrap();
-            let schedules = ports.concerts.schedules(concert).await.unwrap().value;
-            assert_eq!(schedules.len(), 1);
-            assert_eq!(schedules[0].available_seats, 23);
-            assert_eq!(ports.queue.overview(concert).await.unwrap().waiting, 20);
+        Place { _folder: folder, ports, rules: config.settings().queue }
+    }
+
+    /// Lets so many parts pass, and refuses the others.
+    struct Breaks(Arc<dyn SeedStore>, AtomicUsize);
+
+    #[async_trait]
+    impl SeedStore for Breaks {
+        async fn now(&self) -> concert_domain::Result<Timestamp> {
+            self.0.now().await
         }
+
+        async fn load_if_empty(&self, data: Dataset) -> concert_domain::Result<bool> {
+            self.0.load_if_empty(data).await
+        }
+
+        async fn load(&self, data: Dataset) -> concert_domain::Result<()> {
+            self.0.load(data).await
+        }
+
+        async fn keep_plan(&self, run: String, plan: String) -> concert_domain::Result<String> {
+            self.0.keep_plan(run, plan).await
+        }
+
+        async fn load_part(&self, part: Part, data: Dataset) -> concert_domain::Result<bool> {
+            let left = |left: usize| left.checked_sub(1);
+            match self.1.fetch_update(Ordering::SeqCst, Ordering::SeqCst, left) {
+                Ok(_) => self.0.load_part(part, data).await,
+                Err(_) => Err(Error::unavailable("a store that breaks")),
+            }
+        }
+
+        async fn loaded_parts(&self, run: String) -> concert_domain::Result<Vec<u32>> {
+            self.0.loaded_parts(run).await
+        }
+    }
+
+    /// Everything that a reader can see of the concerts, in words.
+    async fn seen(ports: &Ports, concerts: &[ConcertId]) -> String {
+        let mut seen = String::new();
+        for concert in concerts {
+            for hall in ports.concerts.schedules(*concert).await.unwrap().value {
+                let map = ports.concerts.seats(hall.schedule.id).await.unwrap().unwrap().value;
+                seen += &format!("{:?} {:?}\n", hall.available_seats, map);
+            }
+            let waiting = ports.queue.overview(*concert).await.unwrap().waiting;
+            seen += &format!("{waiting} waiting\n");
+        }
+        seen
+    }
+
+    #[tokio::test]
+    async fn a_run_that_broke_anywhere_ends_as_if_it_had_not() {
+        let whole = place().await;
+        let loaded = load(&whole.ports, SIZE, &whole.rules).await.unwrap();
+        let expected = seen(&whole.ports, &loaded.concerts).await;
+        assert!(!loaded.already);
+        let parts = whole.ports.seeds.loaded_parts(SIZE.run()).await.unwrap().len();
+        assert!(parts > 10, "{parts}");
+        for breaks_after in [0, 1, 2, parts / 2, parts - 1] {
+            let place = place().await;
+            let mut broken = place.ports.clone();
+            let seeds = Breaks(place.ports.seeds.clone(), AtomicUsize::new(breaks_after));
+            broken.seeds = Arc::new(seeds);
+            load(&broken, SIZE, &place.rules).await.unwrap_err();
+            let loaded = load(&place.ports, SIZE, &place.rules).await.unwrap();
+            assert!(seen(&place.ports, &loaded.concerts).await == expected, "{breaks_after}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_run_that_is_there_is_left_alone_and_another_seed_is_another_run() {
+        let Place { _folder, ports, rules } = place().await;
+        let size = Size { seats: 100, tokens: 20, reservations: 50, ..SIZE };
+        let first = load(&ports, size, &rules).await.unwrap();
+        let again = load(&ports, size, &rules).await.unwrap();
+        assert!(!first.already && again.already && first.concerts == again.concerts);
+        let other = load(&ports, Size { seed: 8, ..size }, &rules).await.unwrap();
+        assert!(!other.already && other.concerts != first.concerts);
+    }
+
+    #[tokio::test]
+    async fn a_queue_that_was_lost_is_filled_again() {
+        let (kept, lost) = (place().await, place().await);
+        let size = Size { seats: 0, reservations: 0, ..SIZE };
+        load(&kept.ports, size, &kept.rules).await.unwrap();
+        let mut ports = kept.ports.clone();
+        (ports.queue, ports.queue_seeds) = (lost.ports.queue, lost.ports.queue_seeds);
+        let loaded = load(&ports, size, &kept.rules).await.unwrap();
+        let overview = ports.queue.overview(loaded.concerts[0]).await.unwrap();
+        assert_eq!((loaded.already, overview.waiting), (false, u64::from(size.tokens)));
     }
 }

@@ -4,6 +4,7 @@ mod hot;
 mod page;
 mod setup;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -13,6 +14,7 @@ use super::contest::{Lane, Outcome, Runner, Supply, play};
 use super::effort::Effort;
 use super::limits::{self, Bare, Statement};
 use super::load::{Wire, get, request};
+use super::meter::Meter;
 use super::place::Place;
 use super::report::Environment;
 use super::service::{Memory, Service};
@@ -106,8 +108,13 @@ async fn measure(args: &Args, place: &Place) -> Result<Figures> {
     let before = service.memory();
     let bare = Service::bare().await?;
     let (ready, effort) = (service.ready_after, &args.effort);
+    let ours =
+        Meter { process: service.process(), sql: place.sql(), redis: place.redis().cloned() };
+    let its = Meter { process: bare.process(), sql: None, redis: None };
+    let meters = [Arc::new(ours), Arc::new(its)];
+    let contests = Vec::new();
     let mut run =
-        Run { effort, place, service, bare, database, setup, clients, contests: Vec::new(), bar };
+        Run { effort, place, service, bare, meters, database, setup, clients, contests, bar };
     run.reads().await?;
     run.writes().await?;
     let bursts = run.bursts().await?;
@@ -125,6 +132,8 @@ struct Run<'a> {
     place: &'a Place,
     service: Service,
     bare: Service,
+    /// Of the service, and of the bare handler.
+    meters: [Arc<Meter>; 2],
     database: Option<Bare>,
     setup: Setup,
     clients: Vec<usize>,
@@ -221,7 +230,7 @@ impl Run<'_> {
     }
 
     fn ours(&self, name: impl Into<String>, supply: Supply) -> Lane {
-        Lane::new(name, Runner::Http(vec![self.service.addr], supply))
+        Lane::new(name, Runner::Http(vec![self.service.addr], supply)).metered(&self.meters[0])
     }
 
     /// The handler that was taught the answer of this name; it is sent the same request, but for
@@ -231,7 +240,8 @@ impl Run<'_> {
         let mut words = text.splitn(3, ' ');
         let (method, rest) = (words.next().unwrap_or("GET"), words.nth(1).unwrap_or_default());
         let request = format!("{method} {} {rest}", taught(name)).into_bytes();
-        Lane::new("bare handler", Runner::Http(vec![self.bare.addr], Supply::again(vec![request])))
+        let runner = Runner::Http(vec![self.bare.addr], Supply::again(vec![request]));
+        Lane::new("bare handler", runner).metered(&self.meters[1])
     }
 
     fn redis(&self) -> Option<Lane> {

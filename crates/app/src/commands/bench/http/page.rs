@@ -2,6 +2,7 @@ use anyhow::{Context, Result};
 
 use super::super::contest::{Outcome, ratio};
 use super::super::effort::Effort;
+use super::super::meter::Cost;
 use super::super::report::{Cell, Environment, Sample, Section, Table, Target, figure, median};
 use super::super::rows::{once, rounds, table};
 use super::super::seed;
@@ -15,11 +16,16 @@ pub(super) fn section(
     let command = "scripts/services run -- scripts/bench.sh http";
     let mut section = Section::new("http", "Paths over HTTP", command, environment);
     section.intro = intro(figures, effort);
-    section.tables = vec![paths(figures), tool(figures)?, bursts(figures), process(figures)];
+    section.tables =
+        vec![paths(figures), costs(figures), tool(figures)?, bursts(figures), process(figures)];
     section.targets = targets(figures);
-    section.notes = vec![seed::WHERE.to_owned()];
+    section.notes = vec![seed::WHERE.to_owned(), COSTS.to_owned()];
     Ok(section)
 }
+
+const COSTS: &str = "What a request costs is read from counters: the processor time of the process, \
+    `Questions` of MySQL and the commands of Redis, those inside scripts included; what the \
+    service's workers do beside the requests is in it.";
 
 fn intro(figures: &Figures, effort: &Effort) -> String {
     format!(
@@ -63,6 +69,62 @@ fn paths(figures: &Figures) -> Table {
         }
     }
     table
+}
+
+/// What stops a path: its share of two cores, and the round trips that it waits for.
+fn costs(figures: &Figures) -> Table {
+    let columns = [
+        "path",
+        "clients",
+        "us of the service's processor time",
+        "of it the bare handler's",
+        "statements at MySQL",
+        "commands at Redis",
+    ];
+    let mut table = table("What one request costs", &columns);
+    for played in &figures.contests {
+        let bare = played.outcomes.iter().find(|outcome| outcome.name == "bare handler");
+        for path in played.outcomes.iter().filter(|outcome| is_path(outcome)) {
+            let cpu = |outcome: &Outcome| rounds(&each(outcome, |cost| Some(cost.cpu)));
+            table.row([
+                path.name.clone().into(),
+                played.clients.to_string().into(),
+                cpu(path).into(),
+                bare.map_or(Cell::from(""), |bare| cpu(bare).into()),
+                rounds(&each(path, |cost| cost.statements)).into(),
+                Cell::from(rounds(&each(path, |cost| cost.commands))),
+            ]);
+        }
+    }
+    table
+}
+
+fn each(outcome: &Outcome, figure: impl Fn(&Cost) -> Option<f64>) -> Vec<f64> {
+    outcome.costs.iter().filter_map(figure).collect()
+}
+
+/// What stops a path, from its counters with the most clients.
+fn limit(figures: &Figures, name: &str) -> String {
+    let of_name = |played: &&Played| played.outcomes.iter().any(|outcome| outcome.name == name);
+    let Some(played) = figures.contests.iter().rfind(of_name) else { return String::new() };
+    let find = |name: &str| played.outcomes.iter().find(|outcome| outcome.name == name);
+    let middle = |outcome: Option<&Outcome>, part: fn(&Cost) -> Option<f64>| {
+        outcome.map_or(0.0, |outcome| median(&each(outcome, part)))
+    };
+    let path = find(name);
+    let cpu = middle(path, |cost| Some(cost.cpu));
+    let mut told = format!(
+        "{} us of processor time a request in the service, {} statements at MySQL and {} commands \
+         at Redis, on cores that the servers and the load share",
+        figure(cpu),
+        figure(middle(path, |cost| cost.statements)),
+        figure(middle(path, |cost| cost.commands))
+    );
+    if let Some(bare) = find("bare handler") {
+        let bare = middle(Some(bare), |cost| Some(cost.cpu));
+        told += &format!("; the bare handler takes {} us", figure(bare));
+    }
+    told
 }
 
 fn empty(cells: usize) -> Vec<Cell> {
@@ -191,16 +253,20 @@ fn targets(figures: &Figures) -> Vec<Target> {
         ("pay", "bare transactions", 0.5),
     ] {
         if let Some(found) = lowest(figures, name, limit) {
-            targets.push(Target::at_least(&format!("{name}, of {limit}"), &found, wanted));
+            let target = Target::at_least(&format!("{name}, of {limit}"), &found, wanted);
+            targets.push(target.because(&self::limit(figures, name)));
         }
     }
     for (name, wanted) in [("token issue", 15_000.0), (large.as_str(), 2_500.0), ("pay", 1_500.0)] {
-        targets.push(Target::at_least(name, &best(figures, name), wanted));
+        let target = Target::at_least(name, &best(figures, name), wanted);
+        targets.push(target.because(&limit(figures, name)));
     }
     targets.extend(hot_targets(figures));
     if let Some(loaded) = figures.memory[1] {
         let peak = Sample::of(&[loaded.peak], "MiB");
-        targets.push(Target::at_most("resident under load", &peak, 60.0));
+        let why = "connections and the lists that are at hand: see idle, under load and after the \
+            longest list";
+        targets.push(Target::at_most("resident under load", &peak, 60.0).because(why));
     }
     let ready = Sample::of(&[figures.ready.as_secs_f64()], "s");
     targets.push(Target::at_most("start to ready", &ready, 1.0));
@@ -213,7 +279,10 @@ fn hot_targets(figures: &Figures) -> Vec<Target> {
     };
     let mut targets = vec![
         Target::at_most("hot seat: winners", &of(&|burst| Some(burst.winners as f64)), 1.0),
-        Target::at_most("hot seat: burst, ms", &of(&|burst| Some(burst.millis)), 200.0),
+        Target::at_most("hot seat: burst, ms", &of(&|burst| Some(burst.millis)), 200.0).because(
+            "1,000 answers in 200 ms are 5,000 a second, shield and refusals included, on cores \
+             that the servers and the load share",
+        ),
     ];
     let statements = of(&|burst| burst.statements);
     if statements.rounds > 0 {

@@ -49,6 +49,10 @@ pub(super) const PAID: i64 = 10;
 const STATE: &str = "CASE WHEN r.k % 100 < 1 THEN 'ENDED' WHEN r.k % 100 < 6 THEN 'HELD'
     WHEN r.k % 100 < 46 THEN 'PAID' WHEN r.k % 100 < 80 THEN 'EXPIRED' ELSE 'CANCELLED' END";
 
+// Holds that live, or did a minute ago, are the newest: their ids lie together, behind all others.
+const NUMBER: &str = "CASE state WHEN 'ENDED' THEN 1000000000 + k WHEN 'HELD' THEN 2000000000 + k
+    ELSE k END";
+
 /// Fills the tables of the service, and the queue as a table.
 pub(super) async fn fill(
     session: &mut Session,
@@ -125,7 +129,7 @@ fn seat_rows(hall: &Hall, from: i64, count: i64) -> String {
          SELECT id, {schedule}, number, CASE WHEN number % 5 = 0 THEN 150000 ELSE 80000 END,
              CASE WHEN NOT has THEN 'AVAILABLE' WHEN state IN ('ENDED', 'HELD') THEN 'TEMP_RESERVED'
                  WHEN state = 'PAID' THEN 'RESERVED' ELSE 'AVAILABLE' END,
-             CASE WHEN has AND state IN ('ENDED', 'HELD', 'PAID') THEN k END,
+             CASE WHEN has AND state IN ('ENDED', 'HELD', 'PAID') THEN {NUMBER} END,
              CASE WHEN has AND state = 'ENDED' THEN @now - 1000 - k % 60000
                  WHEN has AND state = 'HELD' THEN @now + 86400000 + k % 300000 END
          FROM (SELECT r.*, {STATE} AS state FROM {source}) s"
@@ -138,7 +142,7 @@ fn reservation_rows(hall: &Hall, from: i64, count: i64) -> String {
     format!(
         "INSERT INTO reservations
              (id, user_id, concert_id, schedule_id, seat_id, price, status, created_at, expires_at)
-         SELECT k, 1 + k % 50000, ({schedule} - 1) DIV 9 + 1, {schedule}, id,
+         SELECT {NUMBER}, 1 + k % 50000, ({schedule} - 1) DIV 9 + 1, {schedule}, id,
              CASE WHEN number % 5 = 0 THEN 150000 ELSE 80000 END,
              CASE WHEN state IN ('ENDED', 'HELD') THEN 'PENDING' WHEN state = 'PAID'
                  THEN 'CONFIRMED' ELSE state END,

@@ -2,6 +2,7 @@
 
 mod cases;
 mod data;
+mod rank;
 mod writes;
 
 use std::time::Instant;
@@ -9,13 +10,15 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use concert_adapter_mysql::lab::{Lab, Plan, Session};
 use concert_adapter_mysql::{Mysql, Options};
+use concert_adapter_redis::Redis;
 
+use super::place::{fresh_name, remove_keys};
 use super::report::{
     Band, Cell, Column, Environment, Kind, Output, Plot, Sample, Scale, Section, Series, Table,
     Target, figure, progress,
 };
-use crate::config::{DatabaseUrl, Engines};
-use cases::{Case, Facts, INDEXES, cases};
+use crate::config::{DatabaseUrl, Engines, ServerUrl};
+use cases::{Case, Facts, INDEXES, RANK_CASE, cases};
 
 /// How much there is to be found.
 #[derive(Debug, clap::Args)]
@@ -47,7 +50,27 @@ pub(super) async fn run(args: Args) -> Result<()> {
     let lab = Lab::create(url.expose()).await?;
     let measured = measure(&lab, &args).await;
     lab.remove().await?;
-    args.output.finish(measured?)
+    let mut section = measured?;
+    if let Some(url) = args.engines.redis() {
+        let rank = rank_in_redis(url, &args).await?;
+        section.tables.push(ranks(&section, rank));
+    }
+    args.output.finish(section)
+}
+
+/// In a queue under keys of its own.
+async fn rank_in_redis(url: &ServerUrl, args: &Args) -> Result<Sample> {
+    let prefix = fresh_name();
+    let redis = Redis::connect(url.expose(), &format!("{prefix}:")).await?;
+    let measured = rank::measure(&redis, args.rows(), args.output.rounds()).await;
+    remove_keys(url, &prefix).await?;
+    measured
+}
+
+impl Args {
+    fn rows(&self) -> i64 {
+        i64::from(self.rows.unwrap_or(if self.output.quick { 20_000 } else { 1_000_000 }))
+    }
 }
 
 /// What one query took with one choice of index.
@@ -66,7 +89,7 @@ struct Line {
 const CHOICES: [&str; 4] = ["without", "seed's index", "our index", "covering"];
 
 async fn measure(lab: &Lab, args: &Args) -> Result<Section> {
-    let rows = i64::from(args.rows.unwrap_or(if args.output.quick { 20_000 } else { 1_000_000 }));
+    let rows = args.rows();
     Mysql::connect(lab.url(), Options { connections: 1 }).await?.migrate().await?;
     let mut session = lab.connect().await?;
     let bar = progress("rows", 2 * rows as u64);
@@ -90,7 +113,9 @@ async fn measure(lab: &Lab, args: &Args) -> Result<Section> {
     bar.finish();
     let writes = writes::measure(&mut session, rows.min(20_000), args.output.rounds()).await?;
     let environment = Environment::of(&args.engines).await;
-    Ok(section(rows, &lines, writes, environment))
+    let buffers = "SELECT CAST(@@innodb_buffer_pool_size DIV 1048576 AS SIGNED) AS n";
+    let buffers = session.number(buffers, &[]).await?.unwrap_or(0);
+    Ok(section(rows, buffers, &lines, writes, environment))
 }
 
 async fn query(session: &mut Session, case: Case, args: &Args) -> Result<Line> {
@@ -128,14 +153,20 @@ async fn show_only(session: &mut Session, table: &str, visible: Option<&str>) ->
     Ok(session.batch(&format!("ALTER TABLE {table} {}", changes.join(", "))).await?)
 }
 
-fn section(rows: i64, lines: &[Line], writes: Table, environment: Environment) -> Section {
+fn section(
+    rows: i64,
+    buffers: i64,
+    lines: &[Line],
+    writes: Table,
+    environment: Environment,
+) -> Section {
     let command = format!("concert bench indexes --rows {rows}");
     let mut section = Section::new("indexes", "Indexes", &command, environment);
     section.intro = format!(
         "{} seats in halls of 50 to 50,000, half as many reservations in every state, {} tokens in \
          a table as the seed keeps its queue. Every query is read to its last row over one \
-         connection, its statement prepared, pages in memory. Without: only the primary key can be \
-         used.",
+         connection, its statement prepared, after a first time that is not counted; the server's \
+         pool has {buffers} MiB. Without: only the primary key can be used.",
         figure(rows as f64),
         figure(rows as f64)
     );
@@ -147,11 +178,6 @@ fn section(rows: i64, lines: &[Line], writes: Table, environment: Environment) -
     section.notes.push(
         "The seed's page does not say how large the halls of its figures were. The count is linear \
          in the seats that are left: the row of the largest hall shows by how much."
-            .into(),
-    );
-    section.notes.push(
-        "Our queue is in Redis, where a rank is read without counting who stands in front; \
-         `concert bench queue` measures it."
             .into(),
     );
     section
@@ -190,6 +216,21 @@ impl Line {
     }
 }
 
+/// The seed's way to a rank, beside ours.
+fn ranks(section: &Section, ours: Sample) -> Table {
+    let columns = [Column::words("Where the queue is"), Column::figures("rank of the last", "ms")];
+    let mut table = Table::new("A rank at the same length of the queue", columns);
+    let rows = section.tables.iter().flat_map(|table| &table.rows);
+    let counted = rows.clone().find(|row| row.first() == Some(&Cell::from(RANK_CASE)));
+    for (at, name) in [(1, "table, no index"), (2, "table, the seed's index")] {
+        if let Some(cell) = counted.and_then(|row| row.get(at)) {
+            table.row([Cell::from(name), cell.clone()]);
+        }
+    }
+    table.row([Cell::from("ours, Redis: bits counted up to the place"), ours.into()]);
+    table
+}
+
 fn plans(lines: &[Line]) -> Table {
     let columns = [
         Column::words("Query"),
@@ -220,15 +261,28 @@ fn targets(lines: &[Line]) -> Vec<Target> {
     let mut targets = Vec::new();
     for line in lines {
         let (Some(promise), Some(best)) = (line.case.promise, line.best()) else { continue };
-        let slow = "the rows of the answer themselves: see the rows touched";
+        let touched = line.found[1..].iter().flatten().map(|found| found.touched).min();
+        let slow = format!(
+            "it touches {} rows, all of them part of the answer; a query of one row takes {} in this \
+             run",
+            figure(touched.unwrap_or(0) as f64),
+            one_row(lines)
+        );
         let fast = "without an index the scan of this machine is quick already: see its time";
-        targets.push(Target::at_most(&line.case.name, best, promise.millis).because(slow));
+        targets.push(Target::at_most(&line.case.name, best, promise.millis).because(&slow));
         if let Some(ratio) = line.ratio() {
             let what = format!("{}, times as quick as without an index", line.case.name);
             targets.push(Target::at_least(&what, &ratio, promise.ratio).because(fast));
         }
     }
     targets
+}
+
+/// What any query takes at least: the round trip, and one row.
+fn one_row(lines: &[Line]) -> String {
+    let single = lines.iter().flat_map(|line| line.found[1..].iter().flatten());
+    let single = single.filter(|found| found.touched == 1).map(|found| found.took.median);
+    single.min_by(f64::total_cmp).map_or("-".into(), |took| format!("{} ms", figure(took)))
 }
 
 fn plot(lines: &[Line]) -> Plot {

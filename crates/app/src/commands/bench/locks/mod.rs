@@ -1,10 +1,12 @@
 //! `concert bench locks`: ways to sell a seat once, on the same work.
 
 mod pool;
+mod stop;
 mod strategy;
 mod work;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
@@ -18,7 +20,8 @@ use super::report::{
 };
 use crate::config::{DatabaseUrl, Engines};
 use pool::Pool;
-use strategy::Strategy;
+use stop::Story;
+use strategy::{LEASE, Strategy};
 use work::{Round, Work, quantile};
 
 /// Connections to the database, for every strategy.
@@ -56,9 +59,12 @@ pub(super) async fn run(args: Args) -> Result<()> {
     let lab = Arc::new(Lab::create(url.expose()).await?);
     let measured = measure(&lab, &redis, &args).await;
     lab.remove().await?;
-    let lines = measured?;
+    let (lines, stories) = measured?;
     let environment = Environment::of(&args.engines).await;
-    args.output.finish(section(&lines, environment))
+    let mut section = section(&lines, environment);
+    section.tables.push(stop::table(&stories, args.lease()));
+    section.targets.push(never_twice(&stories));
+    args.output.finish(section)
 }
 
 /// What one strategy did with one kind of work.
@@ -78,7 +84,14 @@ struct Line {
     failed: usize,
 }
 
-async fn measure(lab: &Arc<Lab>, redis: &Redis, args: &Args) -> Result<Vec<Line>> {
+impl Args {
+    /// How long locks in Redis last while holders stop.
+    fn lease(&self) -> Duration {
+        Duration::from_millis(if self.output.quick { 300 } else { 1_000 })
+    }
+}
+
+async fn measure(lab: &Arc<Lab>, redis: &Redis, args: &Args) -> Result<(Vec<Line>, Vec<Story>)> {
     let strategies = match args.strategy.as_slice() {
         [] => Strategy::value_variants(),
         some => some,
@@ -86,7 +99,8 @@ async fn measure(lab: &Arc<Lab>, redis: &Redis, args: &Args) -> Result<Vec<Line>
     let works = work::all(args.output.quick);
     // One round more than is counted: the first one warms up.
     let rounds = args.output.rounds().0 as i64 + 1;
-    let seats = works.iter().map(|work| work.seats).sum::<i64>() * rounds * strategies.len() as i64;
+    let seats = works.iter().map(|work| work.seats).sum::<i64>() * rounds + 2;
+    let seats = seats * strategies.len() as i64;
     let store = Mysql::connect(lab.url(), Options { connections: CONNECTIONS }).await?;
     store.migrate().await?;
     let mut session = lab.connect().await?;
@@ -98,7 +112,7 @@ async fn measure(lab: &Arc<Lab>, redis: &Redis, args: &Args) -> Result<Vec<Line>
     let mut lines = Vec::new();
     for work in works {
         for strategy in strategies.iter().copied() {
-            let port = strategy.make(pool.clone(), redis.clone(), Arc::new(store.clone()));
+            let port = strategy.make(pool.clone(), redis.clone(), Arc::new(store.clone()), LEASE);
             let mut played = Vec::new();
             let mut used = Vec::new();
             let begin = first_seat;
@@ -122,7 +136,15 @@ async fn measure(lab: &Arc<Lab>, redis: &Redis, args: &Args) -> Result<Vec<Line>
         }
     }
     bar.finish();
-    Ok(lines)
+    let (mut stories, lease) = (Vec::new(), args.lease());
+    for strategy in strategies.iter().copied() {
+        let port = strategy.make(pool.clone(), redis.clone(), Arc::new(store.clone()), lease);
+        stories
+            .push(stop::tell(strategy, &port, &mut session, lease, first_seat, first_user).await?);
+        first_seat += 2;
+        first_user += stop::USERS;
+    }
+    Ok((lines, stories))
 }
 
 /// The tables of the strategies, and the seats of the service for ours.
@@ -158,7 +180,7 @@ fn line(
     strategy: Strategy,
     work: Work,
     rounds: &mut [Round],
-    used: &[(usize, std::time::Duration)],
+    used: &[(usize, Duration)],
     double_sales: i64,
 ) -> Line {
     let mut over = |unit: &str, value: &dyn Fn(&mut Round) -> f64| {
@@ -258,6 +280,13 @@ fn targets(lines: &[Line]) -> Vec<Target> {
         targets.push(Target::at_most(line.work.title, &line.burst, 200.0).because(why));
     }
     targets
+}
+
+fn never_twice(stories: &[Story]) -> Target {
+    let ours = stories.iter().filter(|story| story.strategy == Strategy::Ours);
+    let double: i64 = ours.map(Story::double_sales).sum();
+    let double = Sample::of(&[double as f64], "");
+    Target::at_most("double sales of ours when a holder stops", &double, 0.0)
 }
 
 fn plot(lines: &[Line], titles: &[&str]) -> Plot {

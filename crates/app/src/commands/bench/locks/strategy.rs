@@ -12,6 +12,7 @@ use concert_adapter_redis::Redis;
 use concert_domain::lock::{Lock, Locked};
 use concert_domain::reservation::{Hold, Reservation, ReservationStatus, ReservationStore};
 use concert_domain::{Error, Timestamp, Won};
+use tokio::sync::Notify;
 
 use super::pool::Pool;
 
@@ -24,14 +25,39 @@ pub(super) enum Outcome {
     Lost,
     /// Neither: a deadlock, too many tries, a server that did not answer in time.
     Failed,
+    /// The caller is gone, in the middle of it.
+    Died,
 }
 
 /// An attempt of a user, on one of the instances of the service.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Attempt {
     pub seat: i64,
     pub user: i64,
     pub instance: usize,
+    pub stop: Option<Stop>,
+}
+
+/// What befalls a caller after the look at the seat and before its change.
+#[derive(Debug, Clone)]
+pub(super) struct Stop {
+    /// Told when the caller has come so far.
+    pub reached: Arc<Notify>,
+    /// For how long it stands still; without it, it is gone for good.
+    pub pause: Option<Duration>,
+}
+
+impl Attempt {
+    /// Answers whether the caller is still there.
+    async fn goes_on(&self) -> bool {
+        let Some(stop) = &self.stop else { return true };
+        stop.reached.notify_one();
+        match stop.pause {
+            Some(pause) => tokio::time::sleep(pause).await,
+            None => return false,
+        }
+        true
+    }
 }
 
 /// Port: sells seats under contention. What it MUST do is what is measured here: of all who try
@@ -89,14 +115,15 @@ impl Strategy {
         pool: Arc<Pool>,
         redis: Redis,
         store: Arc<dyn ReservationStore>,
+        lease: Duration,
     ) -> Arc<dyn SeatContention> {
         match self {
             Self::Pessimistic => Arc::new(Pessimistic(pool)),
             Self::Optimistic => Arc::new(Optimistic(pool)),
-            Self::RedisLock => Arc::new(RedisLock { pool, redis }),
+            Self::RedisLock => Arc::new(RedisLock { pool, redis, lease }),
             Self::InProcess => Arc::new(InProcess { pool, instances: Default::default() }),
             Self::Unique => Arc::new(Unique(pool)),
-            Self::Ours => Arc::new(Ours { redis, store }),
+            Self::Ours => Arc::new(Ours { redis, store, lease }),
         }
     }
 }
@@ -104,7 +131,7 @@ impl Strategy {
 /// How often the optimistic one tries before it gives up.
 const TRIES: u32 = 10;
 /// How long a lock in Redis lasts if its holder dies.
-const LEASE: Duration = Duration::from_secs(3);
+pub(super) const LEASE: Duration = Duration::from_secs(3);
 
 const OWNER: &str = "SELECT owner AS n FROM lab_seats WHERE id = ?";
 const OWNER_LOCKED: &str = "SELECT owner AS n FROM lab_seats WHERE id = ? FOR UPDATE";
@@ -121,11 +148,13 @@ struct Pessimistic(Arc<Pool>);
 
 #[async_trait]
 impl SeatContention for Pessimistic {
-    async fn attempt(&self, Attempt { seat, user, .. }: Attempt) -> Result<Outcome> {
+    async fn attempt(&self, attempt: Attempt) -> Result<Outcome> {
+        let Attempt { seat, user, .. } = attempt;
         let mut session = self.0.get().await?;
         session.batch("START TRANSACTION").await?;
         let outcome = match session.number(OWNER_LOCKED, &[seat]).await? {
             None => Outcome::Failed,
+            Some(0) if !attempt.goes_on().await => return Ok(Outcome::Died),
             Some(0) => {
                 session.run(TAKE, &[user, seat]).await?;
                 session.run(SELL, &[seat, user]).await?;
@@ -144,7 +173,8 @@ struct Optimistic(Arc<Pool>);
 
 #[async_trait]
 impl SeatContention for Optimistic {
-    async fn attempt(&self, Attempt { seat, user, .. }: Attempt) -> Result<Outcome> {
+    async fn attempt(&self, attempt: Attempt) -> Result<Outcome> {
+        let Attempt { seat, user, .. } = attempt;
         let mut session = self.0.get().await?;
         let mut outcome = Outcome::Failed;
         for _ in 0..TRIES {
@@ -152,6 +182,9 @@ impl SeatContention for Optimistic {
             if version < 0 {
                 outcome = Outcome::Lost;
                 break;
+            }
+            if !attempt.goes_on().await {
+                return Ok(Outcome::Died);
             }
             session.batch("START TRANSACTION").await?;
             if session.run(TAKE_VERSION, &[user, seat, version]).await? == Done::Rows(1) {
@@ -168,10 +201,14 @@ impl SeatContention for Optimistic {
 }
 
 /// A read and a change that are right only while nobody else is between them.
-async fn read_then_write(pool: &Arc<Pool>, seat: i64, user: i64) -> Result<Outcome> {
+async fn read_then_write(pool: &Arc<Pool>, attempt: &Attempt) -> Result<Outcome> {
+    let Attempt { seat, user, .. } = *attempt;
     let mut session = pool.get().await?;
     let mut outcome = Outcome::Lost;
     if session.number(OWNER, &[seat]).await? == Some(0) {
+        if !attempt.goes_on().await {
+            return Ok(Outcome::Died);
+        }
         session.batch("START TRANSACTION").await?;
         let taken = session.run(TAKE, &[user, seat]).await?;
         let sold = session.run(SELL, &[seat, user]).await?;
@@ -186,16 +223,19 @@ async fn read_then_write(pool: &Arc<Pool>, seat: i64, user: i64) -> Result<Outco
 struct RedisLock {
     pool: Arc<Pool>,
     redis: Redis,
+    lease: Duration,
 }
 
 #[async_trait]
 impl SeatContention for RedisLock {
-    async fn attempt(&self, Attempt { seat, user, .. }: Attempt) -> Result<Outcome> {
-        let (name, owner) = (format!("plain:{seat}"), user.to_string());
-        match self.redis.acquire(&name, &owner, LEASE).await {
+    async fn attempt(&self, attempt: Attempt) -> Result<Outcome> {
+        let (name, owner) = (format!("plain:{}", attempt.seat), attempt.user.to_string());
+        match self.redis.acquire(&name, &owner, self.lease).await {
             Ok(Locked::Acquired) => {
-                let outcome = read_then_write(&self.pool, seat, user).await;
-                self.redis.release(&name, &owner).await.ok();
+                let outcome = read_then_write(&self.pool, &attempt).await;
+                if !matches!(outcome, Ok(Outcome::Died)) {
+                    self.redis.release(&name, &owner).await.ok();
+                }
                 outcome
             }
             Ok(Locked::HeldBy(_)) => Ok(Outcome::Lost),
@@ -221,7 +261,7 @@ impl SeatContention for InProcess {
             locks.entry(attempt.seat).or_default().clone()
         };
         let _locked = lock.lock().await;
-        read_then_write(&self.pool, attempt.seat, attempt.user).await
+        read_then_write(&self.pool, &attempt).await
     }
 }
 
@@ -229,9 +269,11 @@ struct Unique(Arc<Pool>);
 
 #[async_trait]
 impl SeatContention for Unique {
-    async fn attempt(&self, Attempt { seat, user, .. }: Attempt) -> Result<Outcome> {
+    async fn attempt(&self, attempt: Attempt) -> Result<Outcome> {
+        let Attempt { seat, user, .. } = attempt;
         let mut session = self.0.get().await?;
         let outcome = match session.run(SELL_ONCE, &[seat, user]).await? {
+            Done::Rows(1) if !attempt.goes_on().await => return Ok(Outcome::Died),
             Done::Rows(1) => {
                 session.run(SELL, &[seat, user]).await?;
                 Outcome::Won
@@ -248,14 +290,17 @@ impl SeatContention for Unique {
 struct Ours {
     redis: Redis,
     store: Arc<dyn ReservationStore>,
+    lease: Duration,
 }
 
 #[async_trait]
 impl SeatContention for Ours {
-    async fn attempt(&self, Attempt { seat, user, .. }: Attempt) -> Result<Outcome> {
+    async fn attempt(&self, attempt: Attempt) -> Result<Outcome> {
+        let Attempt { seat, user, .. } = attempt;
         let (name, owner) = (format!("seat:{seat}"), user.to_string());
-        match self.redis.acquire(&name, &owner, LEASE).await {
+        match self.redis.acquire(&name, &owner, self.lease).await {
             Ok(Locked::HeldBy(_)) => Ok(Outcome::Lost),
+            Ok(Locked::Acquired) if !attempt.goes_on().await => Ok(Outcome::Died),
             Ok(Locked::Acquired) => {
                 let outcome = self.hold(seat, user).await;
                 self.redis.release(&name, &owner).await.ok();

@@ -123,6 +123,7 @@ pub(super) async fn play(
                     seat: first_seat + work.seat(client, attempt),
                     user: first_user + client * work.attempts + attempt,
                     instance: client as usize,
+                    stop: None,
                 };
                 // A server that refuses is a failure of the strategy, not of the benchmark.
                 let outcome = strategy.attempt(attempt).await.unwrap_or(Outcome::Failed);
@@ -139,7 +140,7 @@ pub(super) async fn play(
             match outcome {
                 Outcome::Won => round.won.push(took),
                 Outcome::Lost => round.lost.push(took),
-                Outcome::Failed => round.failed += 1,
+                Outcome::Failed | Outcome::Died => round.failed += 1,
             }
         }
     }
