@@ -63,7 +63,7 @@ async fn poll(redis: &Redis, concert: ConcertId) {
     redis.join(last, &RULES).await.unwrap();
     let begin = Instant::now();
     for _ in 0..1_000 {
-        redis.poll(&token, &RULES).await.unwrap();
+        redis.poll(&token, None, &RULES).await.unwrap();
     }
     println!("{:?} for a poll of the last one", begin.elapsed() / 1_000);
 }

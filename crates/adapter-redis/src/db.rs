@@ -18,11 +18,12 @@ use redis::{
     ScriptInvocation, ServerErrorKind,
 };
 use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 
 use crate::budget::BudgetScripts;
 use crate::cache::{CacheScripts, Near, Owed};
-use crate::lock::{LockScripts, Turns};
-use crate::queue::{Known, QueueScripts};
+use crate::lock::{LockScripts, Taken, Turns};
+use crate::queue::{Joins, Known, Lines, QueueScripts};
 
 /// One is enough for the throughput; with two a slow answer does not hold up everybody.
 const LANES: usize = 2;
@@ -46,7 +47,10 @@ pub struct Redis {
     lanes: Arc<Lanes>,
     prefix: Arc<str>,
     pub(crate) known: Arc<Known>,
+    pub(crate) lines: Arc<Lines>,
+    pub(crate) joins: Arc<Joins>,
     pub(crate) turns: Arc<Turns>,
+    pub(crate) taken: Arc<Taken>,
     pub(crate) near: Arc<Near>,
     pub(crate) owed: Arc<Owed>,
     /// Tells this process from others.
@@ -69,7 +73,8 @@ impl Redis {
     /// loss; until it answers everything is refused as unavailable. Connections live on the
     /// runtime of this call, which must be the one that ends last.
     pub async fn connect(address: &str, prefix: &str) -> Result<Self, BadAddress> {
-        let lanes = Arc::new(Lanes::new(address)?);
+        let known = Arc::<Known>::default();
+        let lanes = Arc::new(Lanes::new(address, known.clone())?);
         for lane in 0..LANES {
             if lanes.fill(lane).await.is_err() {
                 lanes.refill(lane);
@@ -84,8 +89,11 @@ impl Redis {
         Ok(Self {
             lanes,
             prefix: prefix.into(),
-            known: Arc::default(),
+            known,
+            lines: Arc::default(),
+            joins: Arc::default(),
             turns: Arc::default(),
+            taken: Arc::default(),
             near: Arc::default(),
             owed: Arc::default(),
             owner: format!("{:016x}", getrandom::u64().unwrap_or_default()).into(),
@@ -99,8 +107,11 @@ impl Redis {
     }
 
     /// Runs a task that outlives its caller, where the connections live.
-    pub(crate) fn on_runtime(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.lanes.runtime.spawn(task);
+    pub(crate) fn on_runtime(
+        &self,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> JoinHandle<()> {
+        self.lanes.runtime.spawn(task)
     }
 
     /// Runs one command. `what` names the part of the service that is gone if it fails.
@@ -142,6 +153,8 @@ struct Lanes {
     pool: Pool,
     runtime: Handle,
     next: AtomicUsize,
+    /// What is remembered of the server's data.
+    known: Arc<Known>,
     /// Empty while no connection works.
     lanes: [ArcSwapOption<MultiplexedConnection>; LANES],
 }
@@ -159,7 +172,7 @@ impl Used {
 }
 
 impl Lanes {
-    fn new(address: &str) -> Result<Self, BadAddress> {
+    fn new(address: &str, known: Arc<Known>) -> Result<Self, BadAddress> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_WITHIN))
             .set_response_timeout(Some(ANSWER_WITHIN));
@@ -173,7 +186,8 @@ impl Lanes {
             .build()
             .map_err(|error| bad(&error))?;
         let (runtime, next) = (Handle::current(), AtomicUsize::new(0));
-        Ok(Self { pool, runtime, next, lanes: std::array::from_fn(|_| ArcSwapOption::empty()) })
+        let lanes = std::array::from_fn(|_| ArcSwapOption::empty());
+        Ok(Self { pool, runtime, next, known, lanes })
     }
 
     /// A lane that works, in turn. None: refused at once rather than after a deadline.
@@ -206,6 +220,8 @@ impl Lanes {
         let before = self.lanes[used.lane].compare_and_swap(&used.connection, None);
         if before.as_ref().is_some_and(|before| Arc::ptr_eq(before, &used.connection)) {
             tracing::warn!(%error, lane = used.lane, "lost a connection to Redis");
+            // What comes next may have less than this one had.
+            self.known.forget_all();
             self.refill(used.lane);
         }
     }

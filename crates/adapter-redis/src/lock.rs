@@ -3,6 +3,7 @@
 //! The lock is a shield and never a proof: if a lease lapses while its holder works, the store's
 //! own guards decide.
 
+mod taken;
 mod turns;
 
 use std::time::Duration;
@@ -13,6 +14,7 @@ use concert_domain::lock::{Lock, Locked, Turn};
 use redis::Script;
 
 use crate::Redis;
+pub(crate) use taken::Taken;
 pub(crate) use turns::Turns;
 
 const WHAT: &str = "the lock";
@@ -34,10 +36,20 @@ impl Default for LockScripts {
 #[async_trait]
 impl Lock for Redis {
     async fn acquire(&self, name: &str, owner: &str, lease: Duration) -> Result<Locked> {
+        let mark = self.taken.mark();
         let mut set = redis::cmd("SET");
         set.arg(self.lock_key(name)).arg(owner).arg("NX").arg("GET").arg("PX").arg(millis(lease));
         let holder: Option<String> = self.command(WHAT, &set).await?;
-        Ok(holder.map_or(Locked::Acquired, Locked::HeldBy))
+        Ok(match holder {
+            None => {
+                self.taken.keep(name, owner, Some(lease), mark);
+                Locked::Acquired
+            }
+            Some(holder) => {
+                self.taken.keep(name, &holder, None, mark);
+                Locked::HeldBy(holder)
+            }
+        })
     }
 
     async fn renew(&self, name: &str, owner: &str, lease: Duration) -> Result<bool> {
@@ -57,15 +69,29 @@ impl Lock for Redis {
 
     async fn release(&self, name: &str, owner: &str) -> Result<()> {
         let mut release = self.scripts.lock.release.key(self.lock_key(name));
-        self.script(WHAT, release.arg(owner)).await
+        let released = self.script(WHAT, release.arg(owner)).await;
+        self.taken.forget(name);
+        released
     }
 
     async fn holder(&self, name: &str) -> Result<Option<String>> {
-        self.command(WHAT, redis::cmd("GET").arg(self.lock_key(name))).await
+        let mark = self.taken.mark();
+        let get = redis::Cmd::get(self.lock_key(name));
+        let holder: Option<String> = self.command(WHAT, &get).await?;
+        if let Some(holder) = &holder {
+            self.taken.keep(name, holder, None, mark);
+        }
+        Ok(holder)
+    }
+
+    fn seen_holder(&self, name: &str) -> Option<String> {
+        self.taken.holder(name)
     }
 
     async fn clear(&self, name: &str) -> Result<()> {
-        self.command(WHAT, redis::cmd("DEL").arg(self.lock_key(name))).await
+        let cleared = self.command(WHAT, redis::cmd("DEL").arg(self.lock_key(name))).await;
+        self.taken.forget(name);
+        cleared
     }
 
     async fn turn(&self, name: &str) -> Result<Turn> {

@@ -25,17 +25,21 @@
 //!
 //! A token says nothing about its concert, and a script may only touch the keys of one tag. So
 //! the concert and the number of a token are looked up first, in this process (`queue/known.rs`)
-//! or else in the shared index; a place never moves, so a poll is one command as a rule. What is
-//! remembered here may be wrong after Redis lost everything, so each script compares the secret
-//! (or the digest) with what lies under the number.
+//! or else in the shared index; a place never moves, so a poll is one command at the most as a rule,
+//! and none where memory can answer (`queue/line.rs`). What is remembered here may be wrong after
+//! Redis lost everything, so each script compares the secret (or the digest) with what lies under
+//! the number.
 //!
 //! The policy lies here too: when Redis loses everything, a concert follows the service's
 //! defaults until its policy is set again.
 
 mod fill;
 mod index;
+mod joins;
 mod known;
+mod line;
 mod reply;
+mod views;
 
 use std::time::Duration;
 
@@ -44,12 +48,14 @@ use concert_domain::queue::{
     Join, Joined, Overview, Pass, Place, Policy, PolicyPatch, QueueStore, QueueToken, Rules,
     Standing, Ticked, TokenDigest,
 };
-use concert_domain::{ConcertId, Error, Result};
+use concert_domain::{ConcertId, Error, Result, UserId};
 use redis::{FromRedisValue, Script, ScriptInvocation};
 
 use crate::Redis;
 use index::At;
+pub(crate) use joins::Joins;
 pub(crate) use known::Known;
+pub(crate) use line::Lines;
 use reply::{PlaceReply, PolicyReply};
 
 const WHAT: &str = "the queue";
@@ -74,6 +80,8 @@ pub(crate) struct QueueScripts {
     fill: Script,
     join: Script,
     poll: Script,
+    line: Script,
+    inside: Script,
     finish: Script,
     tick: Script,
     policy: Script,
@@ -89,6 +97,8 @@ impl Default for QueueScripts {
             fill: script!("": "place", "step", "fill"),
             join: script!("": "place", "step", "join"),
             poll: script!("place", "poll"),
+            line: script!(" flags=no-writes": "place", "line"),
+            inside: script!(" flags=no-writes": "place", "inside"),
             finish: script!("place", "step", "finish"),
             tick: script!("place", "step", "tick"),
             policy: script!("place", "step", "policy"),
@@ -103,34 +113,43 @@ impl Default for QueueScripts {
 #[async_trait]
 impl QueueStore for Redis {
     async fn join(&self, join: Join, rules: &Rules) -> Result<Joined> {
-        let digest = join.token.digest();
-        let mut call = self.transition(&self.scripts.queue.join, join.concert, rules);
-        call.arg(join.user.get()).arg(join.token.as_bytes()).arg(start_of(&digest));
-        let reply: Option<(bool, i64, PlaceReply)> = self.script(WHAT, &call).await?;
-        let (first, number, place) = reply.ok_or(Error::QueueClosed)?;
-        let place = place.place(join.concert)?;
-        // Also when it is not new: whoever made it may not have come this far.
-        self.list(join.concert, &[(place.token.digest(), number)]).await?;
-        Ok(Joined { place, first })
+        self.join_with_others(join, *rules).await
     }
 
-    async fn poll(&self, token: &QueueToken, rules: &Rules) -> Result<Option<Place>> {
-        self.visit(token, rules.remember_ttl, Some(rules.active_ttl)).await
+    async fn poll(
+        &self,
+        token: &QueueToken,
+        holder: Option<UserId>,
+        rules: &Rules,
+    ) -> Result<Option<Place>> {
+        let digest = token.digest();
+        match self.recall(token, &digest).await? {
+            Some(place) => Ok(Some(place)),
+            None => self.visit(token, digest, holder, rules).await,
+        }
     }
 
     async fn find(&self, token: &QueueToken) -> Result<Option<Place>> {
-        self.visit(token, Rules::REMEMBER, None).await
+        self.look(token, token.digest(), Rules::REMEMBER, None).await
     }
 
-    async fn enter(&self, token: &QueueToken, rules: &Rules) -> Result<Pass> {
-        let place = self.poll(token, rules).await?.ok_or(Error::TokenNotFound)?;
-        match place.standing {
-            Standing::Waiting { .. } => Err(Error::TokenNotActive),
-            Standing::Ended => Err(Error::TokenExpired),
-            Standing::Active { .. } => {
-                Ok(Pass { digest: token.digest(), user: place.user, concert: place.concert })
-            }
-        }
+    async fn enter(
+        &self,
+        token: &QueueToken,
+        holder: Option<UserId>,
+        rules: &Rules,
+    ) -> Result<Pass> {
+        let digest = token.digest();
+        pass(self.visit(token, digest, holder, rules).await?, digest, holder)
+    }
+
+    async fn glance(
+        &self,
+        token: &QueueToken,
+        holder: Option<UserId>,
+        rules: &Rules,
+    ) -> Result<Pass> {
+        pass(self.poll(token, holder, rules).await?, token.digest(), holder)
     }
 
     async fn finish(&self, place: TokenDigest, rules: &Rules) -> Result<()> {
@@ -140,12 +159,25 @@ impl QueueStore for Redis {
             call.arg(at.number).arg(start);
             call
         };
-        self.at_place::<bool>(place, &call).await.map(drop)
+        let finished = self.at_place::<bool>(place, &call).await;
+        let at = match &finished {
+            Ok(found) => found.map(|(at, _)| at),
+            // It may have run.
+            Err(_) => self.known.get(&place).map(|memory| memory.at),
+        };
+        if let Some(at) = at {
+            self.lines.changed(at.concert);
+        }
+        finished.map(drop)
     }
 
     async fn tick(&self, concert: ConcertId, rules: &Rules) -> Result<Ticked> {
         let call = self.transition(&self.scripts.queue.tick, concert, rules);
-        let (admitted, dropped, more) = self.script(WHAT, &call).await?;
+        let ticked: Result<(u64, u64, bool)> = self.script(WHAT, &call).await;
+        if !matches!(ticked, Ok((0, 0, _))) {
+            self.lines.changed(concert);
+        }
+        let (admitted, dropped, more) = ticked?;
         Ok(Ticked { admitted, dropped, more })
     }
 
@@ -185,8 +217,9 @@ impl QueueStore for Redis {
         call.arg(patch.mode.map_or("", reply::word))
             .arg(number(patch.active_limit))
             .arg(number(patch.admissions_per_second));
-        let policy: PolicyReply = self.script(WHAT, &call).await?;
-        policy.policy()
+        let policy: Result<PolicyReply> = self.script(WHAT, &call).await;
+        self.lines.changed(concert);
+        policy?.policy()
     }
 
     async fn purge(&self, _rules: &Rules, limit: u32) -> Result<u32> {
@@ -221,20 +254,38 @@ impl Redis {
         call
     }
 
-    /// Where the token stands; with a stay this counts as a request.
+    /// Where the token stands. This counts as a request of its holder.
     async fn visit(
         &self,
         token: &QueueToken,
-        remember: Duration,
-        stay: Option<Duration>,
+        digest: TokenDigest,
+        holder: Option<UserId>,
+        rules: &Rules,
     ) -> Result<Option<Place>> {
+        let request = Some((holder, rules.active_ttl));
+        self.look(token, digest, rules.remember_ttl, request).await
+    }
+
+    /// Where the token stands; by whom it was sent and for how long it may stay, if this is a request.
+    async fn look(
+        &self,
+        token: &QueueToken,
+        digest: TokenDigest,
+        remember: Duration,
+        request: Option<(Option<UserId>, Duration)>,
+    ) -> Result<Option<Place>> {
+        let (holder, stay) = request.unzip();
+        let holder = holder.flatten().map_or(0, UserId::get);
         let call = |at: At| {
             let mut call = self.scripts.queue.poll.key(self.state_key(at.concert));
-            call.arg(at.number).arg(token.as_bytes()).arg(millis(remember)).arg(stay.map(millis));
+            call.arg(at.number).arg(token.as_bytes()).arg(millis(remember)).arg(holder);
+            call.arg(stay.map(millis));
             call
         };
-        let answer = self.at_place::<PlaceReply>(token.digest(), &call).await?;
-        answer.map(|(at, reply)| reply.place(at.concert)).transpose()
+        let answer = self.at_place::<PlaceReply>(digest, &call).await?;
+        let Some((at, reply)) = answer else { return Ok(None) };
+        self.known.insert(digest, at, reply.seen());
+        reply.place(at.concert).map(Some)
     }
 
     /// Runs a script with the concert and the number of the place. When it finds nothing although
@@ -245,7 +296,7 @@ impl Redis {
         digest: TokenDigest,
         call: &(impl Fn(At) -> ScriptInvocation<'s> + Sync),
     ) -> Result<Option<(At, T)>> {
-        if let Some(at) = self.known.get(&digest) {
+        if let Some(at) = self.known.get(&digest).map(|memory| memory.at) {
             if let Some(answer) = self.script(WHAT, &call(at)).await? {
                 return Ok(Some((at, answer)));
             }
@@ -278,6 +329,19 @@ impl Redis {
             forget.arg(*number);
         }
         self.script(WHAT, &forget).await
+    }
+}
+
+/// The right to buy of a place that is active and the holder's.
+fn pass(place: Option<Place>, digest: TokenDigest, holder: Option<UserId>) -> Result<Pass> {
+    let Place { user, concert, standing, .. } = place.ok_or(Error::TokenNotFound)?;
+    match standing {
+        Standing::Waiting { .. } => Err(Error::TokenNotActive),
+        Standing::Ended => Err(Error::TokenExpired),
+        Standing::Active { .. } if holder.is_some_and(|holder| holder != user) => {
+            Err(Error::TokenMismatch)
+        }
+        Standing::Active { .. } => Ok(Pass { digest, user, concert }),
     }
 }
 

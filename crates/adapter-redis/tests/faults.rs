@@ -69,7 +69,7 @@ async fn a_server_that_stands_still_is_unavailable_within_the_deadline_and_comes
     let begin = Instant::now();
     let (joined, polled, locked, cached, checked) = tokio::join!(
         redis.join(wish(2, token(2)), &RULES),
-        redis.poll(&place.token, &RULES),
+        redis.poll(&place.token, None, &RULES),
         redis.acquire("seat", "owner", HOUR),
         redis.get("list", "all"),
         redis.check(),
@@ -81,7 +81,7 @@ async fn a_server_that_stands_still_is_unavailable_within_the_deadline_and_comes
 
     server.go_on();
     until("it is there again", async || redis.check().await.is_ok()).await;
-    assert_eq!(redis.poll(&place.token, &RULES).await.unwrap().unwrap().token, place.token);
+    assert_eq!(redis.poll(&place.token, None, &RULES).await.unwrap().unwrap().token, place.token);
     // The join that nobody heard of has run or has not: one place either way.
     let again = join(&redis, 2, token(3)).await.place;
     assert!([token(2), token(3)].contains(&again.token));
@@ -111,7 +111,7 @@ async fn a_server_that_comes_back_empty_takes_joins_again() {
     let old = join(&redis, 1, token(1)).await.place.token;
     server.restart();
     until("it is there again", async || redis.check().await.is_ok()).await;
-    assert_eq!(redis.poll(&old, &RULES).await, Ok(None));
+    assert_eq!(redis.poll(&old, None, &RULES).await, Ok(None));
     let place = join(&redis, 1, token(2)).await.place;
     assert!(matches!(place.standing, Standing::Active { .. }), "{place:?}");
 }
@@ -126,10 +126,10 @@ async fn after_everything_was_lost_an_old_token_moves_nobody() {
     command(&server, &["FLUSHALL"]).await;
     let new = join(&other, 2, token(2)).await.place.token;
 
-    assert_eq!(one.poll(&old, &RULES).await, Ok(None));
-    assert_eq!(one.enter(&old, &RULES).await, Err(Error::TokenNotFound));
+    assert_eq!(one.poll(&old, None, &RULES).await, Ok(None));
+    assert_eq!(one.enter(&old, None, &RULES).await, Err(Error::TokenNotFound));
     one.finish(old.digest(), &RULES).await.unwrap();
-    one.enter(&new, &RULES).await.unwrap();
+    one.enter(&new, None, &RULES).await.unwrap();
     assert_eq!(one.overview(concert()).await.unwrap().active, 1);
 }
 
@@ -142,7 +142,7 @@ async fn a_token_that_joined_again_at_another_place_is_found() {
     command(&server, &["FLUSHALL"]).await;
     join(&other, 2, token(2)).await;
     join(&other, 1, token(1)).await;
-    one.enter(&token(1), &RULES).await.unwrap();
+    one.enter(&token(1), None, &RULES).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -167,7 +167,7 @@ async fn losing_everything_again_and_again_never_admits_more_than_the_limit() {
             async move {
                 let joined = redis.join(wish(caller as i64 + 1, tokens.fresh()), &RULES);
                 let token = joined.await.unwrap().place.token;
-                let _ = redis.enter(&token, &RULES).await;
+                let _ = redis.enter(&token, None, &RULES).await;
                 if caller % 2 == 0 {
                     redis.finish(token.digest(), &RULES).await.unwrap();
                 }
@@ -198,7 +198,7 @@ async fn scripts_that_the_server_has_lost_are_loaded_again() {
     let place = join(&redis, 1, token(1)).await.place;
     for _ in 0..2 {
         command(&server, &["SCRIPT", "FLUSH"]).await;
-        redis.enter(&place.token, &RULES).await.unwrap();
+        redis.enter(&place.token, None, &RULES).await.unwrap();
         redis.tick(concert(), &RULES).await.unwrap();
         redis.bump(&["a".to_owned(), "b".to_owned()]).await.unwrap();
         assert_eq!(redis.acquire("seat", "owner", HOUR).await, Ok(Locked::Acquired));
@@ -259,7 +259,7 @@ async fn every_script_keeps_to_one_slot_of_a_cluster() {
     let forgetful = Rules { remember_ttl: Duration::ZERO, ..RULES };
 
     let place = join(&redis, 1, token(1)).await.place;
-    redis.enter(&place.token, &RULES).await.unwrap();
+    redis.enter(&place.token, None, &RULES).await.unwrap();
     redis.tick(concert(), &RULES).await.unwrap();
     redis.set_policy(concert(), PolicyPatch::default(), &RULES).await.unwrap();
     redis.finish(place.token.digest(), &forgetful).await.unwrap();
@@ -286,7 +286,7 @@ async fn a_server_whose_memory_is_full_refuses_joins_only() {
     redis.bump(&["seats".to_owned()]).await.unwrap();
     assert_eq!(redis.get("seats", "all").await.unwrap().value, None);
     assert!(unavailable(&redis.join(wish(2, token(2)), &RULES).await));
-    redis.enter(&place.token, &RULES).await.unwrap();
+    redis.enter(&place.token, None, &RULES).await.unwrap();
     redis.finish(place.token.digest(), &RULES).await.unwrap();
     assert_eq!(redis.overview(concert()).await.unwrap().active, 0);
     command(&server, &["CONFIG", "SET", "maxmemory", "0"]).await;

@@ -1,8 +1,8 @@
 //! One running service: built (which binds the address), then run until it is told to stop.
 
 mod browsers;
+mod edge;
 mod lobby;
-mod observe;
 
 use std::future::Future;
 use std::io;
@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::Server;
-use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use anyhow::{Context, Result};
 use concert_domain::Ports;
@@ -21,9 +20,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::edge::Edge;
 use crate::auth::{Authority, Bearers};
 use crate::config::Config;
-use crate::middleware::Guard;
+use crate::middleware::{Door, Guard};
 use crate::state::{AppState, Phase, Readiness};
 use crate::waits::Waits;
 use crate::warm::warm;
@@ -92,7 +92,6 @@ impl Application {
             services: services.clone(),
             ports: ports.clone(),
             authority,
-            transport_security: browsers::transport_security(&config.browsers),
             readiness: readiness.clone(),
             waits: Waits::new(config.queue_active_ttl),
             guard: guard.clone(),
@@ -174,14 +173,15 @@ impl Application {
 
 fn listen(config: &Config, state: AppState, lobby: &Lobby) -> Result<Server> {
     let guard = state.guard.clone();
+    let door = Door::new(guard.clone(), state.readiness.clone());
     let state = web::Data::new(state);
     let told = config.browsers.clone();
     let app = move || {
         // What is wrapped last is asked first.
         App::new()
+            .wrap(door.clone())
             .wrap(browsers::cors(&told))
-            .wrap(from_fn(browsers::protect))
-            .wrap(from_fn(observe::observe))
+            .wrap(Edge::new(&told))
             .app_data(state.clone())
             .configure(routes::mount)
     };

@@ -259,7 +259,7 @@ fn assemble<D: Database>(database: Arc<D>, rest: Rest, gateway: Arc<dyn PaymentG
         queue_seeds: queues.seeds,
         lock: Arc::new(MeteredLock(queues.lock)),
         budgets: queues.budgets,
-        cache: Arc::new(MeteredCache { tier: queues.tier, cache: queues.cache }),
+        cache: Arc::new(MeteredCache::new(queues.tier, queues.cache)),
         log,
         gateway: Arc::new(MeteredGateway(gateway)),
         tokens: Arc::new(random::OsTokens),

@@ -264,7 +264,7 @@ pub fn whole_seconds(time: Duration) -> u64 {
     (time.as_secs() + u64::from(time.subsec_nanos() > 0)).max(1)
 }
 
-/// Without the path, which only `routes::finish` knows.
+/// Without the path, which only the layer around the routes knows.
 impl ResponseError for ApiError {
     fn status_code(&self) -> StatusCode {
         self.code.status()

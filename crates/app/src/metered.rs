@@ -9,6 +9,9 @@ use concert_domain::event::Origin;
 use concert_domain::lock::{Lock, Locked, Turn};
 use concert_domain::point::{ChargeIntent, GatewayVerdict, PaymentGateway};
 use concert_domain::{Error, Result};
+use metrics::Counter;
+
+use crate::telemetry;
 
 /// A lock whose tries are counted: how often the shield turned somebody away.
 pub struct MeteredLock(pub Arc<dyn Lock>);
@@ -42,6 +45,10 @@ impl Lock for MeteredLock {
         self.0.holder(name).await
     }
 
+    fn seen_holder(&self, name: &str) -> Option<String> {
+        self.0.seen_holder(name)
+    }
+
     async fn clear(&self, name: &str) -> Result<()> {
         self.0.clear(name).await
     }
@@ -53,10 +60,28 @@ impl Lock for MeteredLock {
 
 /// A cache whose look-ups are counted by tier.
 pub struct MeteredCache {
-    /// What a look-up that is not answered at hand asks: `process` or `redis`.
-    pub tier: &'static str,
-    /// The cache itself.
-    pub cache: Arc<dyn Cache>,
+    cache: Arc<dyn Cache>,
+    at_hand: Counter,
+    hit: Counter,
+    miss: Counter,
+    error: Counter,
+}
+
+impl MeteredCache {
+    /// Over a cache. The tier is what a look-up that is not answered at hand asks: `process` or
+    /// `redis`.
+    pub fn new(tier: &'static str, cache: Arc<dyn Cache>) -> Self {
+        // So that the counters below are those that are shown.
+        telemetry::metrics();
+        let count = |tier: &'static str, result: &'static str| metrics::counter!("concert_cache_lookups_total", "tier" => tier, "result" => result);
+        Self {
+            cache,
+            at_hand: count("process", "hit"),
+            hit: count(tier, "hit"),
+            miss: count(tier, "miss"),
+            error: count(tier, "error"),
+        }
+    }
 }
 
 #[async_trait]
@@ -64,19 +89,19 @@ impl Cache for MeteredCache {
     fn peek(&self, name: &str, form: &str) -> Option<Value> {
         let found = self.cache.peek(name, form);
         if found.is_some() {
-            count("process", "hit");
+            self.at_hand.increment(1);
         }
         found
     }
 
     async fn get(&self, name: &str, form: &str) -> Result<Lookup> {
         let found = self.cache.get(name, form).await;
-        let result = match &found {
-            Ok(Lookup { value: Some(_), .. }) => "hit",
-            Ok(_) => "miss",
-            Err(_) => "error",
+        let count = match &found {
+            Ok(Lookup { value: Some(_), .. }) => &self.hit,
+            Ok(_) => &self.miss,
+            Err(_) => &self.error,
         };
-        count(self.tier, result);
+        count.increment(1);
         found
     }
 
@@ -94,11 +119,6 @@ impl Cache for MeteredCache {
     async fn bump(&self, names: &[String]) -> Result<()> {
         self.cache.bump(names).await
     }
-}
-
-fn count(tier: &'static str, result: &'static str) {
-    metrics::counter!("concert_cache_lookups_total", "tier" => tier, "result" => result)
-        .increment(1);
 }
 
 /// A gateway whose calls are counted by what came of them.

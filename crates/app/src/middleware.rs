@@ -4,6 +4,7 @@ mod admission;
 mod class;
 mod client;
 mod connections;
+mod door;
 mod gate;
 mod polls;
 mod rates;
@@ -13,27 +14,21 @@ use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::body::{BoxBody, MessageBody};
-use actix_web::dev::{Extensions, ServiceRequest, ServiceResponse};
-use actix_web::http::header::{CACHE_CONTROL, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
-use actix_web::http::{ConnectionType, Method, StatusCode};
-use actix_web::middleware::Next;
+use actix_web::dev::{Extensions, ServiceRequest};
 use actix_web::rt::net::TcpStream;
-use actix_web::{Error, HttpMessage, HttpResponse, ResponseError, web};
 use concert_domain::budget::Budgets;
 
 pub use admission::Admission;
 use class::Class;
 pub use client::client;
 use connections::{Connection, Connections};
+pub(crate) use door::Door;
 use gate::Gate;
 use rates::Rates;
 use shared::Shared;
 
-use crate::AppState;
 use crate::config::Limits;
 use crate::error::{ApiError, ErrorCode};
-use crate::request_id::RequestId;
 
 /// How often budgets that are full again are forgotten.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -83,9 +78,9 @@ impl Guard {
     }
 
     /// Refuses who asks too often.
-    fn check(&self, request: &ServiceRequest, class: Class) -> Result<(), ApiError> {
+    fn check(&self, request: &ServiceRequest, class: Class, crowded: bool) -> Result<(), ApiError> {
         let Some(rates) = &self.0.rates else { return Ok(()) };
-        if self.is_crowded(request) {
+        if crowded {
             return Err(limited("connections", Duration::from_secs(5)));
         }
         if let Some(wait) = rates.take(request, class) {
@@ -115,7 +110,8 @@ impl Guard {
     /// Whether the request came on a connection too many.
     fn is_crowded(&self, request: &ServiceRequest) -> bool {
         let connection = request.request().conn_data::<Connection>();
-        connection.is_some_and(|one| one.place() > self.0.limits.connections_per_address)
+        self.0.rates.is_some()
+            && connection.is_some_and(|one| one.place() > self.0.limits.connections_per_address)
     }
 }
 
@@ -127,119 +123,4 @@ fn limited(budget: &'static str, wait: Duration) -> ApiError {
         _ => "these requests come more often than one client may send them",
     };
     ApiError::later(ErrorCode::TooManyRequests, detail, wait)
-}
-
-/// Lets a request through to its handler, or refuses it. While the process drains, every answer
-/// ends its connection, so that clients leave before they are left.
-pub(crate) async fn guard(
-    request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<BoxBody>, Error> {
-    let Some(state) = request.app_data::<web::Data<AppState>>().cloned() else {
-        return Ok(next.call(request).await?.map_into_boxed_body());
-    };
-    let crowded = state.guard.0.rates.is_some() && state.guard.is_crowded(&request);
-    let mut response = match Class::of(request.method(), request.path()) {
-        Some(class) => admitted(&state.guard, class, request, next).await?,
-        None => next.call(request).await?.map_into_boxed_body(),
-    };
-    if crowded || !state.readiness.get() {
-        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
-    }
-    Ok(response)
-}
-
-async fn admitted(
-    guard: &Guard,
-    class: Class,
-    request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<BoxBody>, Error> {
-    if let Err(refusal) = guard.check(&request, class) {
-        return Ok(request.error_response(refusal));
-    }
-    if let Err(refusal) = guard.check_with_others(&request, class).await {
-        return Ok(request.error_response(refusal));
-    }
-    let poller = guard.0.rates.as_ref().filter(|_| class == Class::Poll);
-    let poller = poller.and_then(|rates| Some((rates, rates.caller(&request)?)));
-    let response = with_place(guard, class, request, next).await?;
-    if let Some((rates, poller)) = poller.filter(|_| response.status() == StatusCode::OK) {
-        let told = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-        let seconds = told.and_then(|text| text.parse().ok()).unwrap_or(1);
-        rates.polls.told(poller, Duration::from_secs(seconds));
-    }
-    Ok(response)
-}
-
-/// Works on a request in a place of its own, for a limited time. Operators' work may be large and
-/// takes the time that it takes.
-async fn with_place(
-    guard: &Guard,
-    class: Class,
-    request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<BoxBody>, Error> {
-    let admission = Admission::new(guard.0.gate.clone(), class);
-    // The others enter when their body has been read.
-    if !has_body(&request)
-        && let Err(refusal) = admission.enter().await
-    {
-        return Ok(request.error_response(refusal));
-    }
-    request.extensions_mut().insert(admission.clone());
-    let path = request.path().to_owned();
-    let id = request.extensions().get::<RequestId>().cloned();
-    let overdue = async {
-        match class {
-            Class::Admin => std::future::pending().await,
-            _ => admission.overdue(guard.0.limits.request_deadline).await,
-        }
-    };
-    // Dropping the handler cancels no statement: those run in tasks and threads of the stores.
-    let answer = tokio::select! {
-        biased;
-        answer = next.call(request) => answer.map(ServiceResponse::map_into_boxed_body),
-        () = overdue => Err(Overdue { path, id }.into()),
-    };
-    admission.leave();
-    answer
-}
-
-/// Whether a handler reads a body before it does anything else.
-fn has_body(request: &ServiceRequest) -> bool {
-    let method = request.method();
-    (*method == Method::POST || *method == Method::PATCH) && !request.path().ends_with("/refund")
-}
-
-/// A request that was worked on for too long.
-#[derive(Debug, thiserror::Error)]
-#[error("the request to {path} was not done in time")]
-struct Overdue {
-    path: String,
-    id: Option<RequestId>,
-}
-
-impl Overdue {
-    fn refusal() -> ApiError {
-        let detail = "this took too long; it may or may not have had its effect, so repeat it \
-                      with the same Idempotency-Key";
-        ApiError::later(ErrorCode::ServiceUnavailable, detail, Duration::from_secs(1))
-    }
-}
-
-impl ResponseError for Overdue {
-    fn status_code(&self) -> StatusCode {
-        Self::refusal().code.status()
-    }
-
-    fn error_response(&self) -> HttpResponse {
-        let mut response =
-            Self::refusal().answer(&self.path, self.id.as_ref().map(RequestId::as_str));
-        let headers = response.headers_mut();
-        for (name, value) in [(X_CONTENT_TYPE_OPTIONS, "nosniff"), (CACHE_CONTROL, "no-store")] {
-            headers.insert(name, actix_web::http::header::HeaderValue::from_static(value));
-        }
-        response
-    }
 }

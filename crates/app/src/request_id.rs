@@ -12,14 +12,23 @@ const LONGEST: usize = 128;
 
 /// A request's name: visible ASCII, so that it can stand in a header and in a log line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RequestId(HeaderValue);
+pub struct RequestId(Name);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Name {
+    Brought(HeaderValue),
+    /// In place, so that making and copying it takes no memory.
+    Made([u8; 32]),
+}
 
 impl RequestId {
     /// The one that the request brought, if there is one and it is well formed; else a fresh one.
     pub fn of(headers: &HeaderMap) -> Self {
         let mut brought = headers.get_all(REQUEST_ID);
         match (brought.next(), brought.next()) {
-            (Some(value), None) if is_well_formed(value.as_bytes()) => Self(value.clone()),
+            (Some(value), None) if is_well_formed(value.as_bytes()) => {
+                Self(Name::Brought(value.clone()))
+            }
             _ => Self::fresh(),
         }
     }
@@ -37,17 +46,25 @@ impl RequestId {
             pair[0] = DIGITS[usize::from(byte >> 4)];
             pair[1] = DIGITS[usize::from(byte & 15)];
         }
-        Self(HeaderValue::from_bytes(&digits).unwrap_or(HeaderValue::from_static("unknown")))
+        Self(Name::Made(digits))
     }
 
     /// The name as text.
     pub fn as_str(&self) -> &str {
-        self.0.to_str().unwrap_or_default()
+        match &self.0 {
+            Name::Brought(value) => value.to_str().unwrap_or_default(),
+            Name::Made(digits) => std::str::from_utf8(digits).unwrap_or_default(),
+        }
     }
 
     /// The name as the answer carries it.
     pub fn to_header(&self) -> HeaderValue {
-        self.0.clone()
+        match &self.0 {
+            Name::Brought(value) => value.clone(),
+            Name::Made(digits) => {
+                HeaderValue::from_bytes(digits).unwrap_or(HeaderValue::from_static("unknown"))
+            }
+        }
     }
 }
 

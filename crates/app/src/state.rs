@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use actix_web::http::header::HeaderValue;
 use concert_domain::Ports;
 use concert_domain::ports::Services;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -22,8 +21,6 @@ pub struct AppState {
     pub ports: Ports,
     /// How callers are known.
     pub authority: Authority,
-    /// What browsers are told of HTTPS, if anything.
-    pub transport_security: Option<HeaderValue>,
     /// Whether new work is welcome.
     pub readiness: Readiness,
     /// Compares waits with what was told.

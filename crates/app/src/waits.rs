@@ -1,7 +1,7 @@
 //! Waits in the queue as they were told and as they turned out, of a sample of users.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use concert_domain::queue::{Ticket, TicketStatus, TokenDigest};
@@ -10,6 +10,8 @@ use concert_domain::queue::{Ticket, TicketStatus, TokenDigest};
 const MOST: usize = 4_096;
 /// Who has not come back after so long is forgotten.
 const LONGEST: Duration = Duration::from_secs(6 * 3_600);
+/// How often those are looked for: while the sample is full, every join would have to look.
+const SWEEP: Duration = Duration::from_secs(60);
 
 /// Remembers what some users were told at their join, and compares it when they are admitted.
 ///
@@ -17,7 +19,13 @@ const LONGEST: Duration = Duration::from_secs(6 * 3_600);
 #[derive(Default)]
 pub struct Waits {
     active_ttl: Duration,
-    watched: Mutex<HashMap<TokenDigest, Watched>>,
+    sample: Mutex<Sample>,
+}
+
+#[derive(Default)]
+struct Sample {
+    watched: HashMap<TokenDigest, Watched>,
+    swept: Duration,
 }
 
 struct Watched {
@@ -28,7 +36,7 @@ struct Watched {
 impl Waits {
     /// For a queue whose users may stay so long from their admission.
     pub fn new(active_ttl: Duration) -> Self {
-        Self { active_ttl, watched: Mutex::default() }
+        Self { active_ttl, sample: Mutex::default() }
     }
 
     /// A user has taken a new place.
@@ -37,14 +45,7 @@ impl Waits {
         if ticket.status == TicketStatus::Active {
             return record(Duration::ZERO, Duration::ZERO);
         }
-        let (now, digest) = (since_epoch(), ticket.place.digest());
-        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-        if watched.len() >= MOST {
-            watched.retain(|_, user| now.saturating_sub(user.joined) < LONGEST);
-        }
-        if watched.len() < MOST {
-            watched.insert(digest, Watched { joined: now, predicted: ticket.estimated_wait });
-        }
+        self.sample().add(since_epoch(), ticket);
     }
 
     /// A user has asked. Those who wait are most of all requests, and cost nothing here.
@@ -53,11 +54,28 @@ impl Waits {
             return;
         }
         let digest = ticket.place.digest();
-        let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner).remove(&digest);
+        let watched = self.sample().watched.remove(&digest);
         let (Some(user), Some(ends)) = (watched, ticket.expires_at) else { return };
         let ends = Duration::from_millis(u64::try_from(ends.as_millis()).unwrap_or(0));
         let admitted = ends.saturating_sub(self.active_ttl);
         record(user.predicted, admitted.saturating_sub(user.joined));
+    }
+
+    fn sample(&self) -> MutexGuard<'_, Sample> {
+        self.sample.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sample {
+    fn add(&mut self, now: Duration, ticket: &Ticket) {
+        if self.watched.len() >= MOST && now.saturating_sub(self.swept) >= SWEEP {
+            self.swept = now;
+            self.watched.retain(|_, user| now.saturating_sub(user.joined) < LONGEST);
+        }
+        if self.watched.len() < MOST {
+            let watched = Watched { joined: now, predicted: ticket.estimated_wait };
+            self.watched.insert(ticket.place.digest(), watched);
+        }
     }
 }
 
@@ -87,7 +105,7 @@ mod tests {
     #[test]
     fn who_is_admitted_or_gone_is_watched_no_more() {
         let waits = Waits::new(Duration::from_secs(60));
-        let watched = || waits.watched.lock().unwrap().len();
+        let watched = || waits.sample().watched.len();
         for user in 1..=3 {
             waits.joined(&ticket(user, TicketStatus::Waiting, None));
         }
@@ -100,13 +118,20 @@ mod tests {
 
     #[test]
     fn the_sample_is_bounded() {
-        let waits = Waits::default();
-        for n in 0..2 * MOST {
-            let mut bytes = [0; 16];
-            bytes[..8].copy_from_slice(&n.to_be_bytes());
-            let place = QueueToken::from_bytes(bytes);
-            waits.joined(&Ticket { place, ..ticket(0, TicketStatus::Waiting, None) });
-        }
-        assert_eq!(waits.watched.lock().unwrap().len(), MOST);
+        let mut sample = Sample::default();
+        let fill = |sample: &mut Sample, now, first: usize| {
+            for n in first..first + 2 * MOST {
+                let mut bytes = [0; 16];
+                bytes[..8].copy_from_slice(&n.to_be_bytes());
+                let place = QueueToken::from_bytes(bytes);
+                sample.add(now, &Ticket { place, ..ticket(0, TicketStatus::Waiting, None) });
+            }
+        };
+        fill(&mut sample, SWEEP, 0);
+        assert_eq!(sample.watched.len(), MOST);
+        // Who never came back makes room for others.
+        fill(&mut sample, SWEEP + LONGEST, 10 * MOST);
+        assert_eq!(sample.watched.len(), MOST);
+        assert!(sample.watched.values().all(|user| user.joined == SWEEP + LONGEST));
     }
 }

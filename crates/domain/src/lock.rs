@@ -45,6 +45,8 @@ impl Turn {
 /// * A lock MUST end by itself when its lease is over.
 /// * `renew` and `release` MUST act only if `owner` has the name, in one atomic step.
 /// * `clear` MUST end the lock whoever has it: what it told the others is true no more.
+/// * `seen_holder` MUST NOT answer what was true longer than [`NEAR_FOR`](crate::cache::NEAR_FOR) ago,
+///   nor a lock that this process has ended since.
 /// * While `keep` is polled the lease MUST be renewed well before it ends; once it is dropped the
 ///   lock ends with the lease that it has.
 #[cfg_attr(test, mockall::automock)]
@@ -64,6 +66,11 @@ pub trait Lock: Send + Sync {
 
     /// Who has the name now.
     async fn holder(&self, name: &str) -> Result<Option<String>>;
+
+    /// Who had the name when this process last heard of it; `None` says nothing.
+    fn seen_holder(&self, _name: &str) -> Option<String> {
+        None
+    }
 
     /// Ends the lock of the name, if there is one.
     async fn clear(&self, name: &str) -> Result<()>;

@@ -60,6 +60,7 @@ pub async fn a_released_name_is_free_at_once<H: Harness>() {
     let lock = world.ports().lock;
     assert_eq!(lock.acquire("seat:1", "a", LONG).await, Ok(Locked::Acquired));
     lock.release("seat:1", "a").await.unwrap();
+    assert_eq!(lock.seen_holder("seat:1"), None);
     lock.release("seat:1", "a").await.unwrap();
     assert_eq!(lock.acquire("seat:1", "b", LONG).await, Ok(Locked::Acquired));
 }
@@ -87,7 +88,9 @@ pub async fn whoever_has_a_lock_it_can_be_cleared<H: Harness>() {
     assert_eq!(lock.holder("seat:1").await, Ok(None));
     assert_eq!(lock.acquire("seat:1", "a", LONG).await, Ok(Locked::Acquired));
     assert_eq!(lock.holder("seat:1").await, Ok(Some("a".to_owned())));
+    assert!(lock.seen_holder("seat:1").is_none_or(|holder| holder == "a"));
     lock.clear("seat:1").await.unwrap();
+    assert_eq!(lock.seen_holder("seat:1"), None, "what this process ended is over");
     lock.clear("seat:1").await.unwrap();
     assert_eq!(lock.holder("seat:1").await, Ok(None));
     assert_eq!(lock.renew("seat:1", "a", LONG).await, Ok(false));

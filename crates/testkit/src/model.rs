@@ -278,7 +278,7 @@ impl<H: Harness> History<H> {
 
     async fn enter(&mut self, place: usize) {
         let Some(token) = self.tokens.get(place) else { return };
-        let entered = self.line.ports.queue.enter(token, &self.line.rules).await.map(drop);
+        let entered = self.line.ports.queue.enter(token, None, &self.line.rules).await.map(drop);
         let expected = match (self.model.request(place), self.model.rank(place)) {
             (true, _) => Ok(()),
             (false, Some(_)) => Err(Error::TokenNotActive),

@@ -29,6 +29,8 @@ macro_rules! queue_contract {
             an_ended_place_can_be_taken_anew_at_the_tail,
             an_unknown_token_is_nobody,
             finding_counts_as_nothing,
+            a_stranger_changes_nothing,
+            a_glance_is_what_entering_would_be,
             s3_never_more_than_the_limit_are_active,
             s3_concurrent_joins_fill_the_limit_exactly,
             concerts_queue_apart,
@@ -83,7 +85,7 @@ impl Line {
     }
 
     pub async fn poll(&self, token: &QueueToken) -> Option<Place> {
-        self.ports.queue.poll(token, &self.rules).await.unwrap()
+        self.ports.queue.poll(token, None, &self.rules).await.unwrap()
     }
 
     /// The rank of a waiting token, 0 of an active one, nothing of an ended or unknown one.
@@ -137,7 +139,7 @@ pub async fn an_idle_queue_admits_with_the_join<H: Harness>() {
     assert!(joined.first);
     assert_eq!((joined.place.user, joined.place.concert), (user, line.concert));
     assert!(matches!(joined.place.standing, Standing::Active { .. }), "{joined:?}");
-    let pass = line.ports.queue.enter(&joined.place.token, &line.rules).await.unwrap();
+    let pass = line.ports.queue.enter(&joined.place.token, None, &line.rules).await.unwrap();
     assert_eq!((pass.user, pass.concert), (user, line.concert));
     assert_eq!(pass.digest, joined.place.token.digest());
 }
@@ -148,7 +150,7 @@ pub async fn waiting_is_in_order_of_joining<H: Harness>() {
     let tokens = line.newcomers(&world, 5).await;
     let expected = [Some(0), Some(1), Some(2), Some(3), Some(4)];
     assert_eq!(line.ranks(&tokens).await, expected);
-    let waiting = line.ports.queue.enter(&tokens[1], &line.rules).await;
+    let waiting = line.ports.queue.enter(&tokens[1], None, &line.rules).await;
     assert_eq!(waiting, Err(Error::TokenNotActive));
 }
 
@@ -230,7 +232,7 @@ pub async fn finishing_admits_the_next_in_the_same_step<H: Harness>() {
     let tokens = line.newcomers(&world, 4).await;
     line.finish(&tokens[1]).await;
     assert_eq!(line.ranks(&tokens).await, [Some(0), None, Some(0), Some(1)]);
-    let ended = line.ports.queue.enter(&tokens[1], &line.rules).await;
+    let ended = line.ports.queue.enter(&tokens[1], None, &line.rules).await;
     assert_eq!(ended, Err(Error::TokenExpired));
 }
 
@@ -267,7 +269,7 @@ pub async fn an_unknown_token_is_nobody<H: Harness>() {
     let token = QueueToken::from_bytes([9; 16]);
     assert_eq!(line.find(&token).await, None);
     assert_eq!(line.poll(&token).await, None);
-    let entered = line.ports.queue.enter(&token, &line.rules).await;
+    let entered = line.ports.queue.enter(&token, None, &line.rules).await;
     assert_eq!(entered, Err(Error::TokenNotFound));
     line.finish(&token).await;
     assert_eq!(line.counts().await, (0, 0, 0));
@@ -287,6 +289,56 @@ pub async fn finding_counts_as_nothing<H: Harness>() {
     // Both count from the admission, so they differ by exactly what the rules differ by.
     assert_eq!(stay.since(claim), rules.active_ttl - rules.claim_ttl);
     assert_eq!(line.find(&token).await.unwrap().standing, claimed.standing);
+}
+
+/// Lifting the deadline first and asking who it was afterwards lets strangers keep slots occupied.
+pub async fn a_stranger_changes_nothing<H: Harness>() {
+    let world = World::<H>::start().await;
+    let mut rules = rules(1);
+    rules.claim_ttl = rules.active_ttl / 2;
+    let (line, owner, stranger) = (Line::of(&world, rules), world.id(), Some(world.id()));
+    let token = line.join(owner).await.place.token;
+    let unclaimed = line.find(&token).await.unwrap().standing;
+    let queue = &line.ports.queue;
+    let seen = queue.poll(&token, stranger, &line.rules).await.unwrap().unwrap();
+    assert_eq!((seen.user, seen.standing), (owner, unclaimed));
+    for _ in 0..2 {
+        let refused = Err(Error::TokenMismatch);
+        assert_eq!(queue.enter(&token, stranger, &line.rules).await, refused);
+        assert_eq!(queue.glance(&token, stranger, &line.rules).await, refused);
+        assert_eq!(line.find(&token).await.unwrap().standing, unclaimed);
+    }
+    queue.enter(&token, Some(owner), &line.rules).await.unwrap();
+    assert_ne!(line.find(&token).await.unwrap().standing, unclaimed, "the owner's counts");
+    assert_eq!(queue.glance(&token, stranger, &line.rules).await, Err(Error::TokenMismatch));
+}
+
+/// What this process did shows at once, however much of it is answered from memory.
+pub async fn a_glance_is_what_entering_would_be<H: Harness>() {
+    let world = World::<H>::start().await;
+    let line = Line::of(&world, rules(1));
+    let tokens = line.newcomers(&world, 3).await;
+    let queue = &line.ports.queue;
+    let check = async |expected: [Option<Error>; 3]| {
+        for (token, expected) in tokens.iter().zip(&expected) {
+            for _ in 0..2 {
+                let glanced = queue.glance(token, None, &line.rules).await;
+                assert_eq!(glanced.as_ref().err(), expected.as_ref());
+                assert_eq!(queue.enter(token, None, &line.rules).await, glanced);
+                let polled = line.poll(token).await.map(|place| place.standing);
+                assert_eq!(polled, line.find(token).await.map(|place| place.standing));
+            }
+        }
+    };
+    let (waits, over) = (Some(Error::TokenNotActive), Some(Error::TokenExpired));
+    check([None, waits.clone(), waits.clone()]).await;
+    line.finish(&tokens[0]).await;
+    check([over.clone(), None, waits.clone()]).await;
+    line.set(mode(Mode::Hold)).await;
+    line.finish(&tokens[1]).await;
+    check([over.clone(), over.clone(), waits]).await;
+    line.set(mode(Mode::Open)).await;
+    check([over.clone(), over, None]).await;
 }
 
 /// Counting the active and adding one are two steps in the wrong design; the sampler sees N + 1.

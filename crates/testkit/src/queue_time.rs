@@ -73,7 +73,7 @@ pub async fn s2_the_clock_of_a_stay_starts_at_the_admission<H: Harness>() {
     line.tick().await;
     assert_eq!(line.ranks(&tokens).await, [None, Some(0)]);
     world.harness.pass(SHORT / 3).await;
-    line.ports.queue.enter(&tokens[1], &line.rules).await.unwrap();
+    line.ports.queue.enter(&tokens[1], None, &line.rules).await.unwrap();
     world.pass(SHORT).await;
     assert_eq!(line.rank(&tokens[1]).await, None);
 }
@@ -85,7 +85,7 @@ pub async fn an_unclaimed_admission_ends_at_once_without_a_step<H: Harness>() {
     world.pass(SHORT).await;
     assert_eq!(line.find(&token).await.unwrap().standing, Standing::Ended);
     assert_eq!(line.poll(&token).await.unwrap().standing, Standing::Ended);
-    let entered = line.ports.queue.enter(&token, &line.rules).await;
+    let entered = line.ports.queue.enter(&token, None, &line.rules).await;
     assert_eq!(entered, Err(Error::TokenExpired));
 }
 
@@ -94,7 +94,7 @@ pub async fn a_request_lifts_the_claim_deadline<H: Harness>() {
     let line = Line::of(&world, short(3, |rules| rules.claim_ttl = SHORT));
     let tokens = line.newcomers(&world, 3).await;
     line.poll(&tokens[0]).await;
-    line.ports.queue.enter(&tokens[1], &line.rules).await.unwrap();
+    line.ports.queue.enter(&tokens[1], None, &line.rules).await.unwrap();
     line.find(&tokens[2]).await;
     world.pass(SHORT).await;
     line.tick().await;
@@ -142,7 +142,7 @@ pub async fn an_ended_token_is_remembered_and_then_unknown<H: Harness>() {
     assert_eq!(line.poll(&token).await.unwrap().standing, Standing::Ended);
     world.pass(SHORT).await;
     assert_eq!(line.poll(&token).await, None);
-    let entered = line.ports.queue.enter(&token, &line.rules).await;
+    let entered = line.ports.queue.enter(&token, None, &line.rules).await;
     assert_eq!(entered, Err(Error::TokenNotFound));
 }
 

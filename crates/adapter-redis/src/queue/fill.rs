@@ -31,6 +31,7 @@ impl QueueSeeds for Redis {
             let new = digests.into_iter().zip(numbers).filter(|(_, number)| *number > 0);
             self.list(concert, &new.collect::<Vec<_>>()).await?;
         }
+        self.lines.changed(concert);
         Ok(())
     }
 }

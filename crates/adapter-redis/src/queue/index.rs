@@ -36,7 +36,7 @@ impl Redis {
             return Ok(None);
         };
         let at = At::parse(&text).ok_or_else(|| Error::bug("the index of tokens is garbled"))?;
-        self.known.insert(digest, at);
+        self.known.insert(digest, at, None);
         Ok(Some(at))
     }
 
@@ -53,11 +53,7 @@ impl Redis {
         // Without places (all had one) the concert is made known all the same.
         let last = places.iter().map(|(_, number)| *number).max().unwrap_or(0);
         add.cmd("ZADD").arg(self.concerts_key()).arg("GT").arg(last).arg(concert.get());
-        self.commands::<Value>(WHAT, &add).await?;
-        for (digest, number) in places {
-            self.known.insert(*digest, At { concert, number: *number });
-        }
-        Ok(())
+        self.commands::<Value>(WHAT, &add).await.map(drop)
     }
 
     /// Takes tokens out of the index.

@@ -1,29 +1,37 @@
--- The user's place: the live one, or a new one at the tail. ARGV[6] is the user, ARGV[7] the token
--- of a new place, ARGV[8] the start of its digest. Answers false if the queue takes nobody new.
+-- The places of users: the live one, or a new one at the tail. From ARGV[6] on there is the user, the
+-- token of a new place and the start of its digest in turn, in the order in which they came. Answers
+-- whether anything but the tail has changed, and for each user whether the place is new, its number
+-- and where it stands; false for one whom the queue does not take.
 load_state()
-local user = tonumber(ARGV[6])
+local changed, found = 0, {}
+for i = 6, #ARGV, 3 do
+    local user = tonumber(ARGV[i])
+    local place
+    local number = redis.call('HGET', users_of(user), user)
+    if number then
+        place = read_place(tonumber(number))
+        -- The bounded step may not have come to a late one yet.
+        if not is_live(place) then
+            end_place(place)
+            changed, place = 1, nil
+        end
+    end
+    local first = not place
+    if first and state.mode ~= 'DRAIN' then
+        place = append_place(user, ARGV[i + 1], ARGV[i + 2])
+    end
+    found[#found + 1] = place and { first and 1 or 0, place.number } or false
+end
 
-local place
-local number = redis.call('HGET', users_of(user), user)
-if number then
-    place = read_place(tonumber(number))
-    -- The bounded step may not have come to a late one yet.
-    if not is_live(place) then
-        end_place(place)
-        place = nil
+local stepped = admission_step()
+save_state()
+if stepped[1] + stepped[2] > 0 then
+    changed = 1
+end
+for _, one in ipairs(found) do
+    if one then
+        -- Read again: the step may have admitted it.
+        one[3] = describe(read_place(one[2]))
     end
 end
-
-local closed = not place and state.mode == 'DRAIN'
-local first = not place and not closed
-if first then
-    place = append_place(user, ARGV[7], ARGV[8])
-end
-
-admission_step()
-save_state()
-if closed then
-    return false
-end
--- Read again: the step may have admitted it.
-return { first and 1 or 0, place.number, describe(read_place(place.number)) }
+return { changed, found }

@@ -26,7 +26,7 @@ local state = {}
 
 local function load_state()
     local names = { 'sequence', 'waiting', 'head', 'admitted', 'pace', 'pace_at', 'rate_at',
-        'active_limit', 'per_second' }
+        'active_limit', 'per_second', 'born' }
     local values = redis.call('HMGET', STATE, 'mode', unpack(names))
     state.mode = values[1] or 'OPEN'
     for i, name in ipairs(names) do
@@ -34,7 +34,13 @@ local function load_state()
     end
 end
 
+-- A queue that begins anew, because everything was lost, gives out numbers that it gave out before.
+-- Its birth in microseconds tells them apart.
 local function save_state()
+    if state.born == 0 then
+        state.born = time[1] * 1000000 + time[2]
+        redis.call('HSET', STATE, 'born', string.format('%.0f', state.born))
+    end
     redis.call('HSET', STATE, 'sequence', state.sequence, 'waiting', state.waiting,
         'head', state.head, 'admitted', state.admitted, 'pace', state.pace,
         'pace_at', state.pace_at, 'rate_at', state.rate_at)
@@ -133,5 +139,5 @@ local function describe(place)
         rank = rank_of(place.number)
     end
     return { place.token, place.user, status, rank, place.deadline, now,
-        string.format('%.17g', pace()) }
+        string.format('%.17g', pace()), state.born }
 end

@@ -4,6 +4,8 @@ use concert_domain::queue::{Mode, Pace, Place, Policy, QueueToken, Standing};
 use concert_domain::{ConcertId, Error, Result, Timestamp};
 use redis::{FromRedisValue, ParsingError, Value};
 
+use super::known::{Seen, Stage};
+
 /// The answer of `describe` in place.lua.
 pub(super) struct PlaceReply {
     token: Vec<u8>,
@@ -13,17 +15,30 @@ pub(super) struct PlaceReply {
     deadline: i64,
     now: i64,
     pace: f64,
+    born: i64,
 }
 
 impl FromRedisValue for PlaceReply {
     fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
-        let (token, user, status, rank, deadline, now, pace) =
+        let (token, user, status, rank, deadline, now, pace, born) =
             FromRedisValue::from_redis_value(value)?;
-        Ok(Self { token, user, status, rank, deadline, now, pace })
+        Ok(Self { token, user, status, rank, deadline, now, pace, born })
     }
 }
 
 impl PlaceReply {
+    /// What stays true of it. Nothing of one that has just been admitted: its next request must
+    /// reach the server. A queue from before births were noted has none until its next change.
+    pub fn seen(&self) -> Option<Seen> {
+        let stage = match self.status.as_str() {
+            "W" => Stage::Waiting(self.deadline),
+            "C" => Stage::Inside(self.deadline),
+            _ => return None,
+        };
+        let user = self.user.try_into().ok()?;
+        Some(Seen { born: self.born, user, stage }).filter(|seen| seen.born > 0)
+    }
+
     pub fn place(self, concert: ConcertId) -> Result<Place> {
         let standing = match self.status.as_str() {
             "W" => Standing::Waiting { rank: self.rank },

@@ -30,8 +30,13 @@ impl QueueStore for Sqlite {
         self.write(move |tx| take_place(tx, &join, &rules)).await
     }
 
-    async fn poll(&self, token: &QueueToken, rules: &Rules) -> Result<Option<Place>> {
-        self.visit(token, rules, |tx, place, rules| match place {
+    async fn poll(
+        &self,
+        token: &QueueToken,
+        holder: Option<UserId>,
+        rules: &Rules,
+    ) -> Result<Option<Place>> {
+        self.visit(token, holder, rules, |tx, place, rules| match place {
             Some(place) => place.place(tx, rules.remember_ttl),
             None => Ok(None),
         })
@@ -47,8 +52,13 @@ impl QueueStore for Sqlite {
         .await
     }
 
-    async fn enter(&self, token: &QueueToken, rules: &Rules) -> Result<Pass> {
-        self.visit(token, rules, |tx, place, rules| {
+    async fn enter(
+        &self,
+        token: &QueueToken,
+        holder: Option<UserId>,
+        rules: &Rules,
+    ) -> Result<Pass> {
+        let entered = self.visit(token, holder, rules, |tx, place, rules| {
             let known = place.filter(|place| place.is_known(tx.now, rules.remember_ttl));
             let place = known.ok_or(Error::TokenNotFound)?;
             match place.status {
@@ -56,8 +66,10 @@ impl QueueStore for Sqlite {
                 Status::Active => Ok(place.pass()),
                 _ => Err(Error::TokenNotActive),
             }
-        })
-        .await
+        });
+        let pass = entered.await?;
+        let own = holder.is_none_or(|holder| holder == pass.user);
+        if own { Ok(pass) } else { Err(Error::TokenMismatch) }
     }
 
     async fn finish(&self, place: TokenDigest, rules: &Rules) -> Result<()> {
@@ -141,14 +153,23 @@ type Answer<T> = fn(&mut Tx<'_>, Option<Token>, &Rules) -> Result<T>;
 
 impl Sqlite {
     /// Answers a request with a token. It is a read, but for the first request of an admitted
-    /// token, which lifts the claim deadline.
-    async fn visit<T>(&self, token: &QueueToken, rules: &Rules, answer: Answer<T>) -> Result<T>
+    /// token by its holder, which lifts the claim deadline.
+    async fn visit<T>(
+        &self,
+        token: &QueueToken,
+        holder: Option<UserId>,
+        rules: &Rules,
+        answer: Answer<T>,
+    ) -> Result<T>
     where
         T: Send + 'static,
     {
         let (secret, rules) = (token.clone(), *rules);
+        let claims = move |place: &Token, now| {
+            place.is_unclaimed(now) && holder.is_none_or(|holder| holder == place.user)
+        };
         let seen = self.read(move |tx| match Token::of_secret(tx, &secret)? {
-            Some(place) if place.is_unclaimed(tx.now) => Ok(None),
+            Some(place) if claims(&place, tx.now) => Ok(None),
             place => answer(tx, place, &rules).map(Some),
         });
         if let Some(answer) = seen.await? {
@@ -157,7 +178,7 @@ impl Sqlite {
         let secret = token.clone();
         self.write(move |tx| {
             let mut place = Token::of_secret(tx, &secret)?;
-            if let Some(place) = &mut place {
+            if let Some(place) = place.as_mut().filter(|place| claims(place, tx.now)) {
                 place.claim(tx, &rules)?;
             }
             answer(tx, place, &rules)

@@ -120,7 +120,7 @@ async fn a_user_whose_late_place_the_drop_has_not_come_to_can_join_again() {
     assert!(joined.first);
     while store.sqlite.tick(concert(), &rules(0)).await.unwrap().more {}
     assert_eq!(store.counted().await, 2);
-    let place = store.sqlite.poll(&joined.place.token, &rules(0)).await.unwrap();
+    let place = store.sqlite.poll(&joined.place.token, None, &rules(0)).await.unwrap();
     assert_eq!(place.unwrap().standing, Standing::Waiting { rank: 1 });
 }
 

@@ -1,17 +1,13 @@
 //! What browsers are told: not to guess, not to frame, whom to answer.
 
 use actix_cors::Cors;
-use actix_web::body::MessageBody;
-use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{
-    AUTHORIZATION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, IF_MATCH,
-    IF_NONE_MATCH, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
+    AUTHORIZATION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+    IF_MATCH, IF_NONE_MATCH, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
     X_FRAME_OPTIONS,
 };
-use actix_web::middleware::{Condition, Next};
-use actix_web::{Error, web};
+use actix_web::middleware::Condition;
 
-use crate::AppState;
 use crate::config::Browsers;
 
 /// An answer of the API is data: nothing in it is to be loaded, run or framed.
@@ -23,17 +19,15 @@ const PAGE: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'uns
 /// For how long a browser may remember what it was allowed, in seconds.
 const PREFLIGHT_MAX_AGE: usize = 600;
 
+/// What a page of this service may do, by the path of the request.
+pub(super) fn policy(path: &str) -> &'static str {
+    let page =
+        path.strip_prefix("/docs").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    if page { PAGE } else { DATA }
+}
+
 /// Headers that every answer has.
-pub(super) async fn protect(
-    request: ServiceRequest,
-    next: Next<impl MessageBody>,
-) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    let page = request.path() == "/docs" || request.path().starts_with("/docs/");
-    let state = request.app_data::<web::Data<AppState>>();
-    let secure = state.and_then(|state| state.transport_security.clone());
-    let mut response = next.call(request).await?;
-    let headers = response.headers_mut();
-    let policy = if page { PAGE } else { DATA };
+pub(super) fn protect(headers: &mut HeaderMap, policy: &'static str, secure: Option<HeaderValue>) {
     for (name, value) in [
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (REFERRER_POLICY, "no-referrer"),
@@ -45,7 +39,6 @@ pub(super) async fn protect(
     if let Some(secure) = secure {
         headers.insert(STRICT_TRANSPORT_SECURITY, secure);
     }
-    Ok(response)
 }
 
 /// The value of `Strict-Transport-Security`, if that is to be said.

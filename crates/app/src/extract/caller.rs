@@ -18,8 +18,8 @@ pub const USER_HEADER: &str = "X-User-Id";
 #[derive(Debug)]
 pub enum Caller {
     /// Whatever is in front has authenticated the caller, so every name is believed. Holds the
-    /// name in the header, or why there is none.
-    Trusted(ApiResult<UserId>),
+    /// name in the header, or what is wrong with it.
+    Trusted(ApiResult<Option<UserId>>),
     /// A bearer token has named the caller, who acts for nobody else; an admin neither.
     Jwt(Identity),
 }
@@ -80,7 +80,7 @@ impl Caller {
     /// The caller of a route that names nobody.
     pub fn owner(&self) -> ApiResult<UserId> {
         match self {
-            Self::Trusted(header) => header.clone(),
+            Self::Trusted(header) => header.clone()?.ok_or_else(|| bad_user_header("is missing")),
             Self::Jwt(identity) => Ok(identity.user),
         }
     }
@@ -104,10 +104,13 @@ fn forbidden(detail: &str) -> ApiError {
     ApiError::new(ErrorCode::Forbidden, detail)
 }
 
-fn user_header(request: &HttpRequest) -> ApiResult<UserId> {
-    let refuse = |detail: &str| unknown(format!("the header {USER_HEADER} {detail}"));
-    let text = header(request, USER_HEADER)?.ok_or_else(|| refuse("is missing"))?;
-    text.parse().map_err(|_| refuse("must be the id of a user"))
+fn user_header(request: &HttpRequest) -> ApiResult<Option<UserId>> {
+    let Some(text) = header(request, USER_HEADER)? else { return Ok(None) };
+    text.parse().map(Some).map_err(|_| bad_user_header("must be the id of a user"))
+}
+
+fn bad_user_header(detail: &str) -> ApiError {
+    unknown(format!("the header {USER_HEADER} {detail}"))
 }
 
 /// The bearer token of the request. Who sends none, or several, is unknown.

@@ -113,6 +113,9 @@ impl Gate {
     fn leave(self: &Arc<Self>, class: Class) {
         let mut state = self.lock();
         state.busy[class.index()] -= 1;
+        if state.waiting.iter().all(VecDeque::is_empty) {
+            return;
+        }
         for class in Class::ALL {
             while self.has_place(&state, class) {
                 let Some(waiting) = state.waiting[class.index()].pop_front() else { break };

@@ -231,6 +231,8 @@ async fn find_concert(state: State, request: HttpRequest) -> ApiResult<HttpRespo
 }
 
 /// List the schedules of the concert that the token is admitted to.
+///
+/// A token that ended through another instance is refused within 100 ms.
 #[utoipa::path(
     tag = "concerts",
     params(TokenHeader, ConcertIdPath),
@@ -246,13 +248,15 @@ async fn list_schedules(
     caller: Caller,
 ) -> ApiResult<HttpResponse> {
     let token = queue_token(&request)?;
-    let pass = state.services.queue.enter(&token, caller.holder()).await?;
+    let pass = state.services.queue.glance(&token, caller.holder()).await?;
     let concert = path_id(&request, "concertId")?;
     let list = state.services.concerts.schedules_as(pass.concert, concert, &SCHEDULES).await?;
     Ok(untagged(list))
 }
 
 /// List the seats of a schedule of the concert that the token is admitted to.
+///
+/// A token that ended through another instance is refused within 100 ms.
 #[utoipa::path(
     tag = "concerts",
     params(TokenHeader, ScheduleIdPath, StatusQuery, IfNoneMatchHeader),
@@ -267,7 +271,7 @@ async fn list_schedules(
 #[get("/schedules/{scheduleId}/seats")]
 async fn list_seats(state: State, request: HttpRequest, caller: Caller) -> ApiResult<HttpResponse> {
     let token = queue_token(&request)?;
-    let pass = state.services.queue.enter(&token, caller.holder()).await?;
+    let pass = state.services.queue.glance(&token, caller.holder()).await?;
     let schedule_id = path_id(&request, "scheduleId")?;
     let wanted = wanted_seats(&request)?;
     tagged(&request, state.services.concerts.seats_as(pass.concert, schedule_id, wanted).await?)

@@ -1,6 +1,6 @@
 //! Joining, asking and leaving a queue.
 
-use actix_web::http::header::{LOCATION, RETRY_AFTER};
+use actix_web::http::header::{HeaderValue, LOCATION, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse, delete, get, post};
 use concert_domain::queue::{Ticket, TicketStatus};
 use concert_domain::{ConcertId, Timestamp, UserId};
@@ -9,11 +9,14 @@ use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::schema::{Id, Instant};
-use super::{BASE_PATH, State, no_content};
+use super::{State, no_content};
 use crate::error::ErrorCode::{ConcertNotFound, QueueClosed, TokenMismatch};
 use crate::error::{ApiResult, whole_seconds};
 use crate::extract::{Body, Caller, given, queue_token};
 use crate::openapi::{BODY, CALLER, TOKEN, TokenHeader, UserHeader, refusals};
+
+/// Where to ask for a place.
+const STATUS: &str = "/api/v1/queue/status";
 
 pub(super) fn configure(cfg: &mut ServiceConfig<'_>) {
     cfg.service(join_queue).service(queue_status).service(leave_queue);
@@ -115,12 +118,14 @@ async fn join_queue(state: State, caller: Caller, body: Body) -> ApiResult<HttpR
     let mut response = if first { HttpResponse::Created() } else { HttpResponse::Ok() };
     if first {
         state.waits.joined(&ticket);
-        response.insert_header((LOCATION, format!("{BASE_PATH}/queue/status")));
+        response.insert_header((LOCATION, HeaderValue::from_static(STATUS)));
     }
     Ok(response.json(PlaceView::from(ticket)))
 }
 
 /// Ask where a token stands. A poll of an admitted token counts as using it.
+///
+/// What happened through other instances shows within 100 ms.
 #[utoipa::path(
     tag = "queue",
     params(TokenHeader),
@@ -141,7 +146,8 @@ async fn queue_status(
     state.waits.asked(&ticket);
     let poll_after = whole_seconds(ticket.poll_after);
     let expires_at = ticket.expires_at;
-    Ok(HttpResponse::Ok().insert_header((RETRY_AFTER, poll_after.to_string())).json(StatusView {
+    let again = HeaderValue::from(poll_after);
+    Ok(HttpResponse::Ok().insert_header((RETRY_AFTER, again)).json(StatusView {
         place: ticket.into(),
         poll_after,
         expires_at,

@@ -75,6 +75,10 @@ pub struct Ticked {
 ///   [`Rules::remember_ttl`], then be unknown.
 /// * Admissions in any period of `t` seconds MUST NOT exceed rate x (t + 1).
 /// * The cost of `poll` MUST NOT grow with the length of the queue.
+/// * A request of somebody else than the `holder`, where that is known, MUST change nothing.
+/// * `poll` and `glance` MAY answer from memory, as the store would have answered at most
+///   [`NEAR_FOR`](crate::cache::NEAR_FOR) ago; but what this process was told to do MUST show at
+///   once, and a token MUST NOT be answered past its deadline. `enter` MUST ask the store.
 /// * A transition that is repeated because its answer was lost MUST have no second effect.
 #[cfg_attr(test, mockall::automock)]
 #[async_trait]
@@ -84,7 +88,12 @@ pub trait QueueStore: Send + Sync {
     async fn join(&self, join: Join, rules: &Rules) -> Result<Joined>;
 
     /// Where the token stands; counts as a request of an admitted token.
-    async fn poll(&self, token: &QueueToken, rules: &Rules) -> Result<Option<Place>>;
+    async fn poll(
+        &self,
+        token: &QueueToken,
+        holder: Option<UserId>,
+        rules: &Rules,
+    ) -> Result<Option<Place>>;
 
     /// Whose token it is and where it stands; counts as nothing. For callers that name nobody.
     async fn find(&self, token: &QueueToken) -> Result<Option<Place>>;
@@ -92,8 +101,24 @@ pub trait QueueStore: Send + Sync {
     /// Checks that the token is active; counts as a request.
     /// [`Error::TokenNotFound`](crate::Error::TokenNotFound),
     /// [`Error::TokenNotActive`](crate::Error::TokenNotActive) or
-    /// [`Error::TokenExpired`](crate::Error::TokenExpired) if not.
-    async fn enter(&self, token: &QueueToken, rules: &Rules) -> Result<Pass>;
+    /// [`Error::TokenExpired`](crate::Error::TokenExpired) if not, and
+    /// [`Error::TokenMismatch`](crate::Error::TokenMismatch) if it is not the holder's.
+    async fn enter(
+        &self,
+        token: &QueueToken,
+        holder: Option<UserId>,
+        rules: &Rules,
+    ) -> Result<Pass>;
+
+    /// The same for somebody who only looks, and does so again and again.
+    async fn glance(
+        &self,
+        token: &QueueToken,
+        holder: Option<UserId>,
+        rules: &Rules,
+    ) -> Result<Pass> {
+        self.enter(token, holder, rules).await
+    }
 
     /// Ends a place, waiting or active; does nothing if it has ended or is unknown.
     async fn finish(&self, place: TokenDigest, rules: &Rules) -> Result<()>;

@@ -93,7 +93,8 @@ impl QueueService {
     /// [`Error::TokenMismatch`] if it is not the holder's own, where that is known.
     pub async fn status(&self, token: &SealedToken, holder: Option<UserId>) -> Result<Ticket> {
         let kept = self.open(token).await?;
-        let place = self.store.poll(&kept, &self.rules).await?.ok_or(Error::TokenNotFound)?;
+        let place = self.store.poll(&kept, holder, &self.rules).await?;
+        let place = place.ok_or(Error::TokenNotFound)?;
         own(place.user, holder)?;
         Ok(self.ticket(token.clone(), place))
     }
@@ -106,10 +107,12 @@ impl QueueService {
 
     /// Checks that the token is active, and the holder's own, where that is known.
     pub async fn enter(&self, token: &SealedToken, holder: Option<UserId>) -> Result<Pass> {
-        let kept = self.open(token).await?;
-        let pass = self.store.enter(&kept, &self.rules).await?;
-        own(pass.user, holder)?;
-        Ok(pass)
+        self.store.enter(&self.open(token).await?, holder, &self.rules).await
+    }
+
+    /// The same for who only looks: it may be answered as it was a moment ago.
+    pub async fn glance(&self, token: &SealedToken, holder: Option<UserId>) -> Result<Pass> {
+        self.store.glance(&self.open(token).await?, holder, &self.rules).await
     }
 
     /// Checks that the token is active and the user's own; [`Error::TokenMismatch`] if it is not.

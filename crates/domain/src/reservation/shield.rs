@@ -15,6 +15,7 @@ const LONG: Duration = Duration::from_secs(30);
 /// Keeps a crowd around one seat away from the store. It is never the proof that a seat is free
 /// or taken: without it everything is slower and nothing is wrong.
 ///
+/// * Who comes when the process knows that somebody has the seat is refused at once.
 /// * Only a few callers of a process work at one seat at once; the others wait for their turn.
 /// * Who works has the lock of the seat. It is taken after the offer was read and found good, so
 ///   that it never hides another refusal (the token, the schedule, the opening) behind "taken".
@@ -36,13 +37,19 @@ impl Shield {
         seat: SeatId,
         claim: Option<&IdempotencyClaim>,
     ) -> Result<Turn> {
-        let name = name(location, seat);
+        let (name, own) = (name(location, seat), claim.map(owner_of));
+        let free = |holder: Option<String>| match holder {
+            Some(holder) if own.as_ref() != Some(&holder) => Err(Error::SeatNotAvailable),
+            _ => Ok(()),
+        };
+        free(self.0.seen_holder(&name))?;
         let turn = self.0.turn(&name).await?;
-        if !turn.alone
-            && let Ok(Some(holder)) = self.0.holder(&name).await
-            && claim.map(owner_of) != Some(holder)
-        {
-            return Err(Error::SeatNotAvailable);
+        if !turn.alone {
+            // Those before may have found out.
+            free(self.0.seen_holder(&name))?;
+            if let Ok(holder) = self.0.holder(&name).await {
+                free(holder)?;
+            }
         }
         Ok(turn)
     }
@@ -88,4 +95,24 @@ fn name(location: SeatLocation, seat: SeatId) -> String {
 
 fn owner_of(claim: &IdempotencyClaim) -> String {
     format!("{}:{}", claim.user, claim.key.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::executor::block_on;
+
+    use super::*;
+    use crate::lock::MockLock;
+
+    #[test]
+    fn who_comes_when_the_seat_is_known_to_be_taken_waits_for_nobody() {
+        let mut lock = MockLock::new();
+        lock.expect_seen_holder().returning(|_| Some("another".to_owned()));
+        // A turn, or a question to whoever keeps the locks, is not expected.
+        let shield = Shield::new(Arc::new(lock));
+        let (concert, schedule) = (1.try_into().unwrap(), 2.try_into().unwrap());
+        let location = SeatLocation { concert, schedule };
+        let entered = block_on(shield.enter(location, 3.try_into().unwrap(), None));
+        assert_eq!(entered.map(drop), Err(Error::SeatNotAvailable));
+    }
 }

@@ -1,7 +1,7 @@
 //! Lists as they are kept: written once by whoever reads the store, then only handed on.
 
 use actix_web::http::header::{
-    CACHE_CONTROL, ETAG, EntityTag, Header, HeaderValue, IF_NONE_MATCH, IfNoneMatch,
+    CACHE_CONTROL, CONTENT_TYPE, ETAG, EntityTag, Header, HeaderValue, IF_NONE_MATCH, IfNoneMatch,
 };
 use actix_web::{HttpRequest, HttpResponse, web};
 use concert_domain::concert::{Finished, Form, ScheduleListing, SeatMap, SeatStatus};
@@ -71,7 +71,8 @@ pub(super) fn tagged(request: &HttpRequest, list: Finished) -> ApiResult<HttpRes
     let tag = HeaderValue::from_bytes(list.tag()).map_err(|error| Error::bug(error.to_string()))?;
     let has_it = has(request, &tag);
     let mut response = if has_it { HttpResponse::NotModified() } else { HttpResponse::Ok() };
-    response.insert_header((ETAG, tag)).insert_header((CACHE_CONTROL, "private, no-cache"));
+    let ask_again = HeaderValue::from_static("private, no-cache");
+    response.insert_header((ETAG, tag)).insert_header((CACHE_CONTROL, ask_again));
     Ok(if has_it { response.finish() } else { json(response, list) })
 }
 
@@ -81,7 +82,8 @@ pub(super) fn untagged(list: Finished) -> HttpResponse {
 }
 
 fn json(mut response: actix_web::HttpResponseBuilder, list: Finished) -> HttpResponse {
-    response.content_type("application/json").body(web::Bytes::from_owner(list))
+    let json = HeaderValue::from_static("application/json");
+    response.insert_header((CONTENT_TYPE, json)).body(web::Bytes::from_owner(list))
 }
 
 fn has(request: &HttpRequest, tag: &HeaderValue) -> bool {
