@@ -9,8 +9,9 @@ use concert_domain::queue::TokenDigest;
 
 use super::index::At;
 
-/// How many tokens one generation holds; two are kept, about 17 MB together.
-const GENERATION: usize = 1 << 16;
+/// How many tokens one generation holds; two are kept, about 9 MB together. Of one that is not
+/// remembered, the place is looked up once more.
+const GENERATION: usize = 1 << 15;
 
 /// What was read of a place. Whether it is still so, a view of the line tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

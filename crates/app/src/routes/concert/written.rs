@@ -1,9 +1,15 @@
 //! Lists as they are kept: written once by whoever reads the store, then only handed on.
 
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use actix_web::body::{BodySize, MessageBody};
 use actix_web::http::header::{
     CACHE_CONTROL, CONTENT_TYPE, ETAG, EntityTag, Header, HeaderValue, IF_NONE_MATCH, IfNoneMatch,
 };
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::web::Bytes;
+use actix_web::{HttpRequest, HttpResponse};
 use concert_domain::concert::{Finished, Form, ScheduleListing, SeatMap, SeatStatus};
 use concert_domain::{ConcertId, Error, Result};
 use serde::Serialize;
@@ -11,6 +17,10 @@ use serde::Serialize;
 use super::{ScheduleListingView, SchedulesView, SeatView, SeatsView};
 use crate::error::{ApiError, ApiResult};
 use crate::extract::query;
+
+/// A longer list goes to its connection in pieces: each connection copies what it is given, and a
+/// hundred copies of a list of many thousand seats are more than all the rest of the process.
+const PIECE: usize = 32 * 1_024;
 
 /// The states of a seat, each with its bit in a set of them.
 const STATES: [(SeatStatus, u8); 3] =
@@ -83,7 +93,29 @@ pub(super) fn untagged(list: Finished) -> HttpResponse {
 
 fn json(mut response: actix_web::HttpResponseBuilder, list: Finished) -> HttpResponse {
     let json = HeaderValue::from_static("application/json");
-    response.insert_header((CONTENT_TYPE, json)).body(web::Bytes::from_owner(list))
+    response.insert_header((CONTENT_TYPE, json));
+    let body = Bytes::from_owner(list);
+    if body.len() <= PIECE { response.body(body) } else { response.body(Pieces(body)) }
+}
+
+/// A body that is handed over piece by piece, as the connection takes them.
+struct Pieces(Bytes);
+
+impl MessageBody for Pieces {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Sized(self.0.len() as u64)
+    }
+
+    fn poll_next(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Infallible>>> {
+        let rest = &mut self.get_mut().0;
+        let next = rest.split_to(PIECE.min(rest.len()));
+        Poll::Ready(Some(next).filter(|next| !next.is_empty()).map(Ok))
+    }
 }
 
 fn has(request: &HttpRequest, tag: &HeaderValue) -> bool {
@@ -104,6 +136,7 @@ fn has(request: &HttpRequest, tag: &HeaderValue) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use actix_web::body::to_bytes;
     use actix_web::test::TestRequest;
 
     use super::*;
@@ -123,6 +156,19 @@ mod tests {
         }
         let nothing = TestRequest::get().to_http_request();
         assert!(!has(&nothing, &HeaderValue::from_static("\"0123\"")));
+    }
+
+    #[actix_web::test]
+    async fn a_long_list_goes_out_in_pieces_and_whole() {
+        let list: Vec<u8> = (0..3 * PIECE + 7).map(|n| n as u8).collect();
+        let mut body = Pieces(list.clone().into());
+        assert_eq!(body.size(), BodySize::Sized(list.len() as u64));
+        let mut sizes = Vec::new();
+        while let Some(piece) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_next(cx)).await {
+            sizes.push(piece.unwrap().len());
+        }
+        assert_eq!(sizes, [PIECE, PIECE, PIECE, 7]);
+        assert_eq!(to_bytes(Pieces(list.clone().into())).await.unwrap(), list);
     }
 
     #[test]
