@@ -23,12 +23,8 @@ const PROBE: i64 = 6_000;
 /// No test may take longer: a server that stands still would hold it for ever.
 const LIMIT_OF_A_TEST: Duration = Duration::from_secs(120);
 
-const SETTINGS: &[(&str, &str)] = &[
-    ("HOLD_TTL", "4s"),
-    ("QUEUE_CLAIM_TTL", "2s"),
-    // The policy of a concert is gone with Redis, this limit is not.
-    ("QUEUE_ACTIVE_LIMIT", "10"),
-];
+const SETTINGS: &[(&str, &str)] =
+    &[("HOLD_TTL", "4s"), ("QUEUE_CLAIM_TTL", "2s"), ("QUEUE_ACTIVE_LIMIT", "10")];
 
 /// The servers, of whoever's turn it is. Whoever had them before may have failed half way.
 async fn servers() -> MutexGuard<'static, Servers> {

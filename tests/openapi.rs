@@ -124,7 +124,8 @@ fn every_reference_leads_somewhere_and_every_schema_is_one() {
 fn what_a_client_must_know_is_in_the_document() {
     let document = document();
     let text = document.to_string();
-    for word in ["Concert-Queue-Token", "Idempotency-Key", "X-User-Id", "If-None-Match"] {
+    for word in ["Concert-Queue-Token", "Idempotency-Key", "X-User-Id", "If-None-Match", "If-Match"]
+    {
         assert!(text.contains(word), "{word} is not mentioned");
     }
     for code in CODES {
@@ -157,6 +158,7 @@ const CODES: &[&str] = &[
     "USER_NOT_FOUND",
     "ROUTE_NOT_FOUND",
     "METHOD_NOT_ALLOWED",
+    "PRECONDITION_FAILED",
     "PAYLOAD_TOO_LARGE",
     "UNSUPPORTED_MEDIA_TYPE",
     "SEAT_NOT_AVAILABLE",

@@ -249,3 +249,43 @@ async fn a_policy_must_be_well_formed_and_have_a_concert() {
     app.patch(&missing).json(json!({})).await.refused(404, "CONCERT_NOT_FOUND");
     assert_eq!(app.queue(concert).await["activeLimit"], 50);
 }
+
+#[tokio::test]
+async fn seats_come_in_a_csv_file_all_or_none() {
+    let app = start().await;
+    let show = app.show(2).await;
+    let path = format!("/admin/schedules/{}/seats", show.schedule);
+    let post = |text: &str| app.post(&path).typed("text/csv; charset=utf-8", text);
+    let made = post("number,from,to,price\n3,,,1000\n,4,6,2000\n").await.ok(201);
+    assert_eq!(made, json!({ "scheduleId": show.schedule, "created": 4 }));
+    let refused = post("number,price\n7,1000\n8,free\n7,1000\n").await;
+    refused.names("line 3, price");
+    refused.names("line 4, number");
+    post("number,price\n9,1\n2,1\n").await.refused(409, "CONCURRENCY_CONFLICT");
+    post("").await.names("line 1");
+    app.post(&path)
+        .typed("text/csv; charset=latin1", "x")
+        .await
+        .refused(415, "UNSUPPORTED_MEDIA_TYPE");
+    app.post(&path).typed("text/plain", "x").await.refused(415, "UNSUPPORTED_MEDIA_TYPE");
+    let concerts = app.post("/admin/concerts").typed("text/csv", "title\nt\n").await;
+    concerts.refused(415, "UNSUPPORTED_MEDIA_TYPE");
+    post(&"x".repeat(4 * 1024 * 1024 + 1)).await.refused(413, "PAYLOAD_TOO_LARGE");
+    assert_eq!(app.seat_ids(show.concert, show.schedule).await.len(), 6);
+}
+
+#[tokio::test]
+async fn a_hundred_thousand_seats_come_in_one_file() {
+    let app = start().await;
+    let concert = app.concert().await;
+    let starts_at = app.now().plus(days(9)).to_string();
+    let schedule = app.schedule(concert, &starts_at, &starts_at).await;
+    let lines: String =
+        (1..=100_000).map(|number| format!("{number},{}\n", number % 7 + 1)).collect();
+    let path = format!("/admin/schedules/{schedule}/seats");
+    let made = app.post(path).typed("text/csv", format!("number,price\n{lines}")).await.ok(201);
+    assert_eq!(made["created"], 100_000);
+    let buyer = app.buyer(1).admitted(concert).await;
+    let schedules = buyer.schedules(concert).await.ok(200);
+    assert_eq!(schedules["schedules"][0]["availableSeats"], 100_000);
+}

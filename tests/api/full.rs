@@ -6,6 +6,7 @@ mod auth;
 mod browsers;
 mod common;
 mod concert;
+mod edits;
 mod errors;
 mod events;
 mod health;

@@ -9,6 +9,7 @@ mod browsers;
 mod clock;
 mod common;
 mod concert;
+mod edits;
 mod errors;
 mod events;
 mod health;

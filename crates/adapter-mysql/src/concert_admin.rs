@@ -1,4 +1,5 @@
 use async_trait::async_trait;
+use concert_domain::audit::{Change, Edit};
 use concert_domain::concert::{
     Concert, ConcertPatch, ConcertWriter, EditedSeat, MAX_SCHEDULES, MAX_SEATS, NewSeat, Schedule,
     SchedulePatch, Seat, SeatLocation, SeatPatch, SeatStatus, opens_too_late,
@@ -6,55 +7,97 @@ use concert_domain::concert::{
 use concert_domain::{ConcertId, Error, Result, ScheduleId, SeatId};
 use diesel::QueryableByName;
 use diesel::sql_types::BigInt;
+use serde_json::Value;
 
 use crate::Mysql;
+use crate::audit::note;
 use crate::concert::{concert, schedule};
 use crate::error::{Fault, Run, typed};
 use crate::sql::{Number, Tx, sql};
 
 #[async_trait]
 impl ConcertWriter for Mysql {
-    async fn create_concert(&self, concert: Concert) -> Result<()> {
-        self.write(concert, |tx, concert| Box::pin(create_concert(tx, concert))).await
-    }
-
-    async fn update_concert(&self, id: ConcertId, patch: ConcertPatch) -> Result<Concert> {
-        self.write((id, patch), |tx, (id, patch)| Box::pin(update_concert(tx, *id, patch))).await
-    }
-
-    async fn delete_concert(&self, id: ConcertId) -> Result<Vec<ScheduleId>> {
-        self.write_bulk(id, |tx, id| Box::pin(delete_concert(tx, *id))).await
-    }
-
-    async fn create_schedule(&self, schedule: Schedule) -> Result<()> {
-        self.write(schedule, |tx, schedule| Box::pin(create_schedule(tx, schedule))).await
-    }
-
-    async fn update_schedule(&self, id: ScheduleId, patch: SchedulePatch) -> Result<Schedule> {
-        self.write((id, patch), |tx, (id, patch)| Box::pin(update_schedule(tx, *id, *patch))).await
-    }
-
-    async fn delete_schedule(&self, id: ScheduleId) -> Result<ConcertId> {
-        self.write_bulk(id, |tx, id| Box::pin(delete_schedule(tx, *id))).await
-    }
-
-    async fn create_seats(&self, schedule: ScheduleId, seats: Vec<NewSeat>) -> Result<ConcertId> {
-        self.write_bulk((schedule, seats), |tx, (schedule, seats)| {
-            Box::pin(create_seats(tx, *schedule, seats))
+    async fn create_concert(&self, edit: Edit, concert: Concert) -> Result<()> {
+        self.write((edit, concert), |tx, (edit, concert)| {
+            Box::pin(create_concert(tx, edit, concert))
         })
         .await
     }
 
-    async fn update_seat(&self, id: SeatId, patch: SeatPatch) -> Result<EditedSeat> {
-        self.write((id, patch), |tx, (id, patch)| Box::pin(update_seat(tx, *id, *patch))).await
+    async fn update_concert(
+        &self,
+        edit: Edit,
+        id: ConcertId,
+        patch: ConcertPatch,
+    ) -> Result<Concert> {
+        self.write((edit, id, patch), |tx, (edit, id, patch)| {
+            Box::pin(update_concert(tx, edit, *id, patch))
+        })
+        .await
     }
 
-    async fn delete_seat(&self, id: SeatId) -> Result<SeatLocation> {
-        self.write(id, |tx, id| Box::pin(delete_seat(tx, *id))).await
+    async fn delete_concert(&self, edit: Edit, id: ConcertId) -> Result<Vec<ScheduleId>> {
+        self.write_bulk((edit, id), |tx, (edit, id)| Box::pin(delete_concert(tx, edit, *id))).await
+    }
+
+    async fn find_schedule(&self, id: ScheduleId) -> Result<Schedule> {
+        let found = self.read(id, |tx, id| Box::pin(schedule(tx, *id))).await?;
+        found.ok_or(Error::ScheduleNotFound)
+    }
+
+    async fn create_schedule(&self, edit: Edit, schedule: Schedule) -> Result<()> {
+        self.write((edit, schedule), |tx, (edit, schedule)| {
+            Box::pin(create_schedule(tx, edit, schedule))
+        })
+        .await
+    }
+
+    async fn update_schedule(
+        &self,
+        edit: Edit,
+        id: ScheduleId,
+        patch: SchedulePatch,
+    ) -> Result<Schedule> {
+        self.write((edit, id, patch), |tx, (edit, id, patch)| {
+            Box::pin(update_schedule(tx, edit, *id, *patch))
+        })
+        .await
+    }
+
+    async fn delete_schedule(&self, edit: Edit, id: ScheduleId) -> Result<ConcertId> {
+        self.write_bulk((edit, id), |tx, (edit, id)| Box::pin(delete_schedule(tx, edit, *id))).await
+    }
+
+    async fn create_seats(
+        &self,
+        edit: Edit,
+        schedule: ScheduleId,
+        seats: Vec<NewSeat>,
+    ) -> Result<ConcertId> {
+        self.write_bulk((edit, schedule, seats), |tx, (edit, schedule, seats)| {
+            Box::pin(create_seats(tx, edit, *schedule, seats))
+        })
+        .await
+    }
+
+    async fn update_seat(&self, edit: Edit, id: SeatId, patch: SeatPatch) -> Result<EditedSeat> {
+        self.write((edit, id, patch), |tx, (edit, id, patch)| {
+            Box::pin(update_seat(tx, edit, *id, *patch))
+        })
+        .await
+    }
+
+    async fn delete_seat(&self, edit: Edit, id: SeatId) -> Result<SeatLocation> {
+        self.write((edit, id), |tx, (edit, id)| Box::pin(delete_seat(tx, edit, *id))).await
     }
 }
 
-async fn create_concert(tx: &mut Tx, concert: &Concert) -> Run<()> {
+/// An edit on the version that was read changed one row; else somebody was faster.
+fn one(changed: usize) -> Result<()> {
+    if changed == 1 { Ok(()) } else { Err(Error::StaleVersion) }
+}
+
+async fn create_concert(tx: &mut Tx, edit: &Edit, concert: &Concert) -> Run<()> {
     sql("INSERT INTO concerts (id, title, description, version) VALUES (?, ?, ?, ?)")
         .int(concert.id)
         .text(concert.title.as_str())
@@ -62,11 +105,11 @@ async fn create_concert(tx: &mut Tx, concert: &Concert) -> Run<()> {
         .int(concert.version)
         .run(tx)
         .await?;
-    Ok(())
+    note(tx, &edit.editor, &Change::made_concert(concert)).await
 }
 
 /// Makes every other edit below the concert wait, so that what is counted stays counted.
-async fn lock_concert(tx: &mut Tx, id: ConcertId) -> Run<Concert> {
+pub(crate) async fn lock_concert(tx: &mut Tx, id: ConcertId) -> Run<Concert> {
     sql("SELECT id AS n FROM concerts WHERE id = ? FOR UPDATE").int(id).count(tx).await?;
     Ok(concert(tx, id).await?.ok_or(Error::ConcertNotFound)?)
 }
@@ -76,26 +119,38 @@ async fn lock_schedule(tx: &mut Tx, id: ScheduleId) -> Run<Schedule> {
     Ok(schedule(tx, id).await?.ok_or(Error::ScheduleNotFound)?)
 }
 
-async fn update_concert(tx: &mut Tx, id: ConcertId, patch: &ConcertPatch) -> Run<Concert> {
+async fn update_concert(
+    tx: &mut Tx,
+    edit: &Edit,
+    id: ConcertId,
+    patch: &ConcertPatch,
+) -> Run<Concert> {
     let before = lock_concert(tx, id).await?;
+    edit.condition.check(before.version)?;
     let after = Concert {
         id,
-        title: patch.title.clone().unwrap_or(before.title),
-        description: patch.description.clone().unwrap_or(before.description),
+        title: patch.title.clone().unwrap_or_else(|| before.title.clone()),
+        description: patch.description.clone().unwrap_or_else(|| before.description.clone()),
         version: before.version + 1,
     };
-    sql("UPDATE concerts SET title = ?, description = ?, version = ? WHERE id = ?")
-        .text(after.title.as_str())
-        .text_or_null(after.description.as_deref())
-        .int(after.version)
-        .int(id)
-        .run(tx)
-        .await?;
+    let changed = sql("UPDATE concerts SET title = ?, description = ?, version = ?
+         WHERE id = ? AND version = ?")
+    .text(after.title.as_str())
+    .text_or_null(after.description.as_deref())
+    .int(after.version)
+    .int(id)
+    .int(before.version)
+    .run(tx)
+    .await?;
+    one(changed)?;
+    note(tx, &edit.editor, &Change::edited_concert(&before, &after)).await?;
     Ok(after)
 }
 
-async fn delete_concert(tx: &mut Tx, id: ConcertId) -> Run<Vec<ScheduleId>> {
-    lock_concert(tx, id).await?;
+async fn delete_concert(tx: &mut Tx, edit: &Edit, id: ConcertId) -> Run<Vec<ScheduleId>> {
+    let before = lock_concert(tx, id).await?;
+    edit.condition.check(before.version)?;
+    let mut seats = 0;
     let rows: Vec<Number> = sql("SELECT id AS n FROM schedules WHERE concert_id = ?
          ORDER BY id FOR UPDATE")
     .int(id)
@@ -104,14 +159,18 @@ async fn delete_concert(tx: &mut Tx, id: ConcertId) -> Run<Vec<ScheduleId>> {
     let mut schedules = Vec::with_capacity(rows.len());
     for row in rows {
         let schedule = typed("schedules.id", row.n)?;
-        delete_with_seats(tx, schedule).await?;
+        seats += delete_with_seats(tx, schedule).await?;
         schedules.push(schedule);
     }
-    sql("DELETE FROM concerts WHERE id = ?").int(id).run(tx).await?;
+    sql("DELETE FROM queue_policies WHERE concert_id = ?").int(id).run(tx).await?;
+    let gone = sql("DELETE FROM concerts WHERE id = ? AND version = ?").int(id).int(before.version);
+    one(gone.run(tx).await?)?;
+    let change = Change::removed_concert(&before, schedules.len(), seats);
+    note(tx, &edit.editor, &change).await?;
     Ok(schedules)
 }
 
-async fn create_schedule(tx: &mut Tx, schedule: &Schedule) -> Run<()> {
+async fn create_schedule(tx: &mut Tx, edit: &Edit, schedule: &Schedule) -> Run<()> {
     lock_concert(tx, schedule.concert_id).await?;
     let there = sql("SELECT COUNT(*) AS n FROM schedules WHERE concert_id = ?");
     if there.int(schedule.concert_id).count(tx).await? >= i64::from(MAX_SCHEDULES) {
@@ -126,11 +185,17 @@ async fn create_schedule(tx: &mut Tx, schedule: &Schedule) -> Run<()> {
     .int(schedule.version)
     .run(tx)
     .await?;
-    Ok(())
+    note(tx, &edit.editor, &Change::made_schedule(schedule)).await
 }
 
-async fn update_schedule(tx: &mut Tx, id: ScheduleId, patch: SchedulePatch) -> Run<Schedule> {
+async fn update_schedule(
+    tx: &mut Tx,
+    edit: &Edit,
+    id: ScheduleId,
+    patch: SchedulePatch,
+) -> Run<Schedule> {
     let before = lock_schedule(tx, id).await?;
+    edit.condition.check(before.version)?;
     let after = Schedule {
         starts_at: patch.starts_at.unwrap_or(before.starts_at),
         reservation_opens_at: patch.reservation_opens_at.unwrap_or(before.reservation_opens_at),
@@ -140,45 +205,51 @@ async fn update_schedule(tx: &mut Tx, id: ScheduleId, patch: SchedulePatch) -> R
     if after.reservation_opens_at > after.starts_at {
         return Err(opens_too_late().into());
     }
-    if after.starts_at != before.starts_at && has_sold_seat(tx, id).await? {
+    let taken = after.starts_at != before.starts_at && has_taken_seat(tx, id).await?;
+    if taken && !patch.move_taken {
         return Err(Error::SeatNotAvailable.into());
     }
-    sql("UPDATE schedules SET starts_at = ?, reservation_opens_at = ?, version = ? WHERE id = ?")
-        .time(after.starts_at)
-        .time(after.reservation_opens_at)
-        .int(after.version)
-        .int(id)
-        .run(tx)
-        .await?;
+    let changed = sql("UPDATE schedules SET starts_at = ?, reservation_opens_at = ?, version = ?
+         WHERE id = ? AND version = ?")
+    .time(after.starts_at)
+    .time(after.reservation_opens_at)
+    .int(after.version)
+    .int(id)
+    .int(before.version)
+    .run(tx)
+    .await?;
+    one(changed)?;
+    note(tx, &edit.editor, &Change::edited_schedule(&before, &after, taken)).await?;
     Ok(after)
 }
 
-async fn has_sold_seat(tx: &mut Tx, schedule: ScheduleId) -> Run<bool> {
-    let sold = sql("SELECT EXISTS
-         (SELECT 1 FROM seats WHERE schedule_id = ? AND status = 'RESERVED') AS n");
-    Ok(sold.int(schedule).count(tx).await? == 1)
-}
-
-async fn delete_schedule(tx: &mut Tx, id: ScheduleId) -> Run<ConcertId> {
-    let schedule = lock_schedule(tx, id).await?;
-    delete_with_seats(tx, id).await?;
-    Ok(schedule.concert_id)
-}
-
-/// Removes a schedule and its seats, which must all be free. They are locked first: nobody holds
-/// one of them between the check and the end of the transaction.
-async fn delete_with_seats(tx: &mut Tx, schedule: ScheduleId) -> Run<()> {
+/// Whether somebody holds or has a seat of the schedule. The seats are locked first: nobody takes
+/// one of them between the look and the end of the transaction.
+async fn has_taken_seat(tx: &mut Tx, schedule: ScheduleId) -> Run<bool> {
     let lock = sql("SELECT COUNT(*) AS n FROM seats WHERE schedule_id = ? FOR UPDATE");
     lock.int(schedule).count(tx).await?;
     free_ended_holds(tx, schedule).await?;
     let taken = sql("SELECT EXISTS (SELECT 1 FROM seats
          WHERE schedule_id = ? AND status IN ('TEMP_RESERVED', 'RESERVED')) AS n");
-    if taken.int(schedule).count(tx).await? == 1 {
+    Ok(taken.int(schedule).count(tx).await? == 1)
+}
+
+async fn delete_schedule(tx: &mut Tx, edit: &Edit, id: ScheduleId) -> Run<ConcertId> {
+    let before = lock_schedule(tx, id).await?;
+    edit.condition.check(before.version)?;
+    let seats = delete_with_seats(tx, id).await?;
+    note(tx, &edit.editor, &Change::removed_schedule(&before, seats)).await?;
+    Ok(before.concert_id)
+}
+
+/// Removes a schedule and its seats, which must all be free; answers how many there were.
+async fn delete_with_seats(tx: &mut Tx, schedule: ScheduleId) -> Run<usize> {
+    if has_taken_seat(tx, schedule).await? {
         return Err(Error::SeatNotAvailable.into());
     }
-    sql("DELETE FROM seats WHERE schedule_id = ?").int(schedule).run(tx).await?;
+    let seats = sql("DELETE FROM seats WHERE schedule_id = ?").int(schedule).run(tx).await?;
     sql("DELETE FROM schedules WHERE id = ?").int(schedule).run(tx).await?;
-    Ok(())
+    Ok(seats)
 }
 
 /// Tidies the ended holds of a schedule as a sweep would, so that from here on a seat that is not
@@ -195,7 +266,12 @@ async fn free_ended_holds(tx: &mut Tx, schedule: ScheduleId) -> Run<()> {
     Ok(())
 }
 
-async fn create_seats(tx: &mut Tx, id: ScheduleId, seats: &[NewSeat]) -> Run<ConcertId> {
+async fn create_seats(
+    tx: &mut Tx,
+    edit: &Edit,
+    id: ScheduleId,
+    seats: &[NewSeat],
+) -> Run<ConcertId> {
     let schedule = lock_schedule(tx, id).await?;
     let there = sql("SELECT COUNT(*) AS n FROM seats WHERE schedule_id = ?").int(id);
     let there: usize = typed("number of seats", there.count(tx).await?)?;
@@ -203,11 +279,12 @@ async fn create_seats(tx: &mut Tx, id: ScheduleId, seats: &[NewSeat]) -> Run<Con
         return Err(Error::Conflict("the schedule would have more seats than it may have").into());
     }
     let rows: Vec<[i64; 4]> = seats.iter().map(|seat| seat_row(id, seat)).collect();
-    if insert_seats(tx, &rows).await? {
-        Ok(schedule.concert_id)
-    } else {
-        Err(Error::Conflict("the schedule already has a seat of such a number").into())
+    if !insert_seats(tx, &rows).await? {
+        let there = Error::Conflict("the schedule already has a seat of such a number");
+        return Err(there.into());
     }
+    note(tx, &edit.editor, &Change::made_seats(id, seats)).await?;
+    Ok(schedule.concert_id)
 }
 
 /// A seat as [`insert_seats`] takes it.
@@ -248,6 +325,12 @@ impl LocatedSeat {
         let schedule = typed("seats.schedule_id", self.schedule_id)?;
         Ok(SeatLocation { schedule, concert: typed("schedules.concert_id", self.concert_id)? })
     }
+
+    fn state(&self) -> Result<Value> {
+        let (number, price) =
+            (typed("seats.number", self.number)?, typed("seats.price", self.price)?);
+        Ok(Change::seat_state(self.location()?.schedule, number, price))
+    }
 }
 
 /// The seat with its place; the seat is locked, its hold tidied if it has ended.
@@ -262,7 +345,7 @@ async fn lock_seat(tx: &mut Tx, id: SeatId) -> Run<LocatedSeat> {
     Ok(seat)
 }
 
-async fn update_seat(tx: &mut Tx, id: SeatId, patch: SeatPatch) -> Run<EditedSeat> {
+async fn update_seat(tx: &mut Tx, edit: &Edit, id: SeatId, patch: SeatPatch) -> Run<EditedSeat> {
     let before = lock_seat(tx, id).await?;
     let location = before.location()?;
     let seat = Seat {
@@ -279,15 +362,24 @@ async fn update_seat(tx: &mut Tx, id: SeatId, patch: SeatPatch) -> Run<EditedSea
             .run(tx)
             .await;
     match edited {
-        Ok(1) => Ok(EditedSeat { seat, location }),
-        Ok(_) => Err(Error::SeatNotAvailable.into()),
-        Err(Fault::Duplicate(_)) => Err(Error::Conflict("another seat has this number").into()),
-        Err(fault) => Err(fault),
+        Ok(1) => {}
+        Ok(_) => return Err(Error::SeatNotAvailable.into()),
+        Err(Fault::Duplicate(_)) => {
+            return Err(Error::Conflict("another seat has this number").into());
+        }
+        Err(fault) => return Err(fault),
     }
+    let after = Change::seat_state(location.schedule, seat.number, seat.price);
+    note(tx, &edit.editor, &Change::edited_seat(id, before.state()?, after)).await?;
+    Ok(EditedSeat { seat, location })
 }
 
-async fn delete_seat(tx: &mut Tx, id: SeatId) -> Run<SeatLocation> {
-    let location = lock_seat(tx, id).await?.location()?;
+async fn delete_seat(tx: &mut Tx, edit: &Edit, id: SeatId) -> Run<SeatLocation> {
+    let before = lock_seat(tx, id).await?;
     let free = sql("DELETE FROM seats WHERE id = ? AND status = 'AVAILABLE'").int(id);
-    if free.run(tx).await? == 1 { Ok(location) } else { Err(Error::SeatNotAvailable.into()) }
+    if free.run(tx).await? != 1 {
+        return Err(Error::SeatNotAvailable.into());
+    }
+    note(tx, &edit.editor, &Change::removed_seat(id, before.state()?)).await?;
+    Ok(before.location()?)
 }

@@ -4,6 +4,7 @@
 //! who goes away never leaves a connection in the middle of a query. What decides is a conditional
 //! update and the server's clock. Queue, lock, cache and event log are not kept here.
 
+mod audit;
 mod batch;
 mod batches;
 mod charge;
@@ -24,6 +25,7 @@ mod migrate;
 mod outbox;
 mod payment;
 mod point;
+mod policy;
 mod reservation;
 mod seal;
 mod seed;

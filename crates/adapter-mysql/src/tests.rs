@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use concert_domain::audit::Edit;
 use concert_domain::concert::ConcertWriter;
 use concert_domain::event::{Outbox, Record};
 use concert_domain::reservation::{Hold, Reservation, ReservationStatus, ReservationStore};
@@ -34,9 +35,12 @@ async fn an_ended_hold_is_tidied_before_its_seat_goes_away() {
         VALUES (1, 7, 1, 1, 1, 10, 'PENDING', 500, 2000),
                (2, 7, 1, 1, 2, 10, 'PENDING', 500, 9000000000000)";
     let (_database, store) = store(&format!("{SHOW};{rows}")).await;
-    assert!(store.delete_seat(SeatId::try_from(1).unwrap()).await.is_ok());
+    assert!(store.delete_seat(Edit::default(), SeatId::try_from(1).unwrap()).await.is_ok());
     let schedule = 1.try_into().unwrap();
-    assert_eq!(store.delete_schedule(schedule).await, Err(Error::SeatNotAvailable));
+    assert_eq!(
+        store.delete_schedule(Edit::default(), schedule).await,
+        Err(Error::SeatNotAvailable)
+    );
     let pending = store.read((), |tx, ()| {
         Box::pin(async move {
             sql("SELECT id AS n FROM reservations WHERE status = 'PENDING'")

@@ -77,6 +77,8 @@ impl Harness for Server {
             payments: engine.clone(),
             points: engine.clone(),
             answers: engine.clone(),
+            policies: engine.clone(),
+            audit: engine.clone(),
             outbox: engine.clone(),
             consumers: engine.clone(),
             seeds: engine.clone(),
@@ -124,6 +126,9 @@ concert_testkit::point_contract!(Server);
 concert_testkit::charge_contract!(Server);
 concert_testkit::money_contract!(Server);
 concert_testkit::idempotency_contract!(Server);
+concert_testkit::policy_contract!(Server);
+concert_testkit::audit_contract!(Server);
+concert_testkit::edits_contract!(Server);
 concert_testkit::outbox_contract!(Server);
 concert_testkit::consumer_contract!(Server);
 concert_testkit::seal_contract!(Server);

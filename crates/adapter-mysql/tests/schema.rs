@@ -14,8 +14,7 @@ use diesel::sql_types::{BigInt, Text};
 use diesel::{Connection, QueryableByName, SqliteConnection};
 
 /// Tables that only the embedded engine needs: beside MySQL others keep the queue and the log.
-const EMBEDDED_ONLY: [&str; 5] =
-    ["event_log", "queue_counts", "queue_policies", "queue_states", "queue_tokens"];
+const EMBEDDED_ONLY: [&str; 4] = ["event_log", "queue_counts", "queue_states", "queue_tokens"];
 /// SQLite's partial unique indexes are unique keys over these generated columns.
 const MYSQL_ONLY: [&str; 2] = ["charge_intents.is_open", "reservations.live_seat_id"];
 

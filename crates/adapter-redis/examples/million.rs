@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use common::PrivateServer;
 use concert_adapter_redis::Redis;
-use concert_domain::queue::{Join, PolicyPatch, QueueStore, QueueToken, Rules};
+use concert_domain::queue::{Join, QueueStore, QueueToken, Rules};
 use concert_domain::seed::QueueSeeds;
 use concert_domain::{ConcertId, UserId};
 
@@ -60,7 +60,7 @@ async fn memory(server: &PrivateServer, redis: &Redis, concert: ConcertId) {
 async fn poll(redis: &Redis, concert: ConcertId) {
     let (token, user) = (QueueToken::from_bytes([9; 16]), UserId::try_from(2).unwrap());
     let last = Join { concert, user, token: token.clone() };
-    redis.join(last, &RULES).await.unwrap();
+    redis.join(last, &RULES.into()).await.unwrap();
     let begin = Instant::now();
     for _ in 0..1_000 {
         redis.poll(&token, None, &RULES).await.unwrap();
@@ -69,11 +69,10 @@ async fn poll(redis: &Redis, concert: ConcertId) {
 }
 
 async fn steps(redis: &Redis, concert: ConcertId) {
-    let patch = PolicyPatch { active_limit: Some(Some(WAITING)), ..PolicyPatch::default() };
-    redis.set_policy(concert, patch, &RULES).await.unwrap();
+    let wide = Rules { active_limit: WAITING, ..RULES };
     let begin = Instant::now();
     for _ in 0..10 {
-        redis.tick(concert, &RULES).await.unwrap();
+        redis.tick(concert, &wide.into()).await.unwrap();
     }
     println!("{:?} for a step that admits 1,000", begin.elapsed() / 10);
 }

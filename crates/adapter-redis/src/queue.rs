@@ -5,7 +5,7 @@
 //!
 //! | Key | Type | What |
 //! |---|---|---|
-//! | `q:{C}` | hash | last number given out, head, counts, pace, rate, and the policy |
+//! | `q:{C}` | hash | last number given out, head, counts, pace, rate, and the newest policy |
 //! | `q:{C}:p:B` | hash of 64 | places by number: secret, digest start, user, deadlines, status |
 //! | `q:{C}:u:B` | hash | the number of a user's live place |
 //! | `q:{C}:w:H` | bits | who of 65,536 numbers waits |
@@ -30,8 +30,9 @@
 //! Redis lost everything, so each script compares the secret (or the digest) with what lies under
 //! the number.
 //!
-//! The policy lies here too: when Redis loses everything, a concert follows the service's
-//! defaults until its policy is set again.
+//! The policy lies in the database. Every transition tells what its process knows of it, and the
+//! newest that was told is kept here, so that a change holds at once for all: when Redis loses
+//! everything, the next transition tells it again.
 
 mod fill;
 mod index;
@@ -45,8 +46,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use concert_domain::queue::{
-    Join, Joined, Overview, Pass, Place, Policy, PolicyPatch, QueueStore, QueueToken, Rules,
-    Standing, Ticked, TokenDigest,
+    Counts, Join, Joined, Pass, Place, QueueStore, QueueToken, Rules, Standing, Terms, Ticked,
+    TokenDigest,
 };
 use concert_domain::{ConcertId, Error, Result, UserId};
 use redis::{FromRedisValue, Script, ScriptInvocation};
@@ -56,11 +57,11 @@ use index::At;
 pub(crate) use joins::Joins;
 pub(crate) use known::Known;
 pub(crate) use line::Lines;
-use reply::{PlaceReply, PolicyReply};
+use reply::PlaceReply;
 
 const WHAT: &str = "the queue";
 
-/// How many late waiting places an overview counts out.
+/// How many late waiting places are counted out when the queue is counted.
 const LATE_SEEN: u32 = 1_000;
 
 /// How many places of a concert one purge forgets, whatever its limit.
@@ -84,8 +85,7 @@ pub(crate) struct QueueScripts {
     inside: Script,
     finish: Script,
     tick: Script,
-    policy: Script,
-    overview: Script,
+    counts: Script,
     due: Script,
     forget: Script,
     unlist: Script,
@@ -101,8 +101,7 @@ impl Default for QueueScripts {
             inside: script!(" flags=no-writes": "place", "inside"),
             finish: script!("place", "step", "finish"),
             tick: script!("place", "step", "tick"),
-            policy: script!("place", "step", "policy"),
-            overview: script!("place", "overview"),
+            counts: script!("place", "counts"),
             due: script!("place", "due"),
             forget: script!("place", "forget"),
             unlist: script!("unlist"),
@@ -112,8 +111,8 @@ impl Default for QueueScripts {
 
 #[async_trait]
 impl QueueStore for Redis {
-    async fn join(&self, join: Join, rules: &Rules) -> Result<Joined> {
-        self.join_with_others(join, *rules).await
+    async fn join(&self, join: Join, terms: &Terms) -> Result<Joined> {
+        self.join_with_others(join, *terms).await
     }
 
     async fn poll(
@@ -152,27 +151,24 @@ impl QueueStore for Redis {
         pass(self.poll(token, holder, rules).await?, token.digest(), holder)
     }
 
-    async fn finish(&self, place: TokenDigest, rules: &Rules) -> Result<()> {
+    async fn finish(&self, concert: ConcertId, place: TokenDigest, terms: &Terms) -> Result<()> {
         let start = start_of(&place);
+        // Of another concert's place the number says nothing here, and the digest does not fit.
         let call = |at: At| {
-            let mut call = self.transition(&self.scripts.queue.finish, at.concert, rules);
+            let mut call = self.transition(&self.scripts.queue.finish, concert, terms);
             call.arg(at.number).arg(start);
             call
         };
         let finished = self.at_place::<bool>(place, &call).await;
-        let at = match &finished {
-            Ok(found) => found.map(|(at, _)| at),
-            // It may have run.
-            Err(_) => self.known.get(&place).map(|memory| memory.at),
-        };
-        if let Some(at) = at {
-            self.lines.changed(at.concert);
+        // A call that failed may have run.
+        if !matches!(finished, Ok(None)) {
+            self.lines.changed(concert);
         }
         finished.map(drop)
     }
 
-    async fn tick(&self, concert: ConcertId, rules: &Rules) -> Result<Ticked> {
-        let call = self.transition(&self.scripts.queue.tick, concert, rules);
+    async fn tick(&self, concert: ConcertId, terms: &Terms) -> Result<Ticked> {
+        let call = self.transition(&self.scripts.queue.tick, concert, terms);
         let ticked: Result<(u64, u64, bool)> = self.script(WHAT, &call).await;
         if !matches!(ticked, Ok((0, 0, _))) {
             self.lines.changed(concert);
@@ -196,30 +192,10 @@ impl QueueStore for Redis {
         Ok(listed.into_iter().zip(counts).filter(|(_, live)| *live > 0).map(|(c, _)| c).collect())
     }
 
-    async fn overview(&self, concert: ConcertId) -> Result<Overview> {
-        let mut call = self.scripts.queue.overview.key(self.state_key(concert));
-        let reply: (PolicyReply, u64, u64, u64) = self.script(WHAT, call.arg(LATE_SEEN)).await?;
-        let (policy, waiting, active, admitted) = reply;
-        Ok(Overview { policy: policy.policy()?, waiting, active, admitted })
-    }
-
-    async fn set_policy(
-        &self,
-        concert: ConcertId,
-        patch: PolicyPatch,
-        rules: &Rules,
-    ) -> Result<Policy> {
-        let number = |value: Option<Option<u32>>| match value {
-            Some(value) => value.unwrap_or(0).to_string(),
-            None => String::new(),
-        };
-        let mut call = self.transition(&self.scripts.queue.policy, concert, rules);
-        call.arg(patch.mode.map_or("", reply::word))
-            .arg(number(patch.active_limit))
-            .arg(number(patch.admissions_per_second));
-        let policy: Result<PolicyReply> = self.script(WHAT, &call).await;
-        self.lines.changed(concert);
-        policy?.policy()
+    async fn counts(&self, concert: ConcertId) -> Result<Counts> {
+        let mut call = self.scripts.queue.counts.key(self.state_key(concert));
+        let (waiting, active, admitted) = self.script(WHAT, call.arg(LATE_SEEN)).await?;
+        Ok(Counts { waiting, active, admitted })
     }
 
     async fn purge(&self, _rules: &Rules, limit: u32) -> Result<u32> {
@@ -244,13 +220,17 @@ impl Redis {
         &self,
         script: &'s Script,
         concert: ConcertId,
-        rules: &Rules,
+        Terms { rules, own }: &Terms,
     ) -> ScriptInvocation<'s> {
         let mut call = script.key(self.state_key(concert));
         call.arg(rules.active_limit);
         for ttl in [rules.claim_ttl, rules.active_ttl, rules.waiting_ttl, rules.remember_ttl] {
             call.arg(millis(ttl));
         }
+        call.arg(own.version)
+            .arg(own.policy.mode.word())
+            .arg(own.policy.active_limit.unwrap_or(0))
+            .arg(own.policy.admissions_per_second.unwrap_or(0));
         call
     }
 

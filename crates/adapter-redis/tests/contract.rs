@@ -58,6 +58,8 @@ impl Harness for OverRedis {
             payments: engine.clone(),
             points: engine.clone(),
             answers: engine.clone(),
+            policies: engine.clone(),
+            audit: engine.clone(),
             outbox: engine.clone(),
             consumers: engine.clone(),
             seeds: engine.clone(),

@@ -14,7 +14,8 @@ use concert_domain::cache::{Cache, Value};
 use concert_domain::health::Probe;
 use concert_domain::lock::{Lock, Locked};
 use concert_domain::queue::{
-    Join, Joined, Mode, PolicyPatch, QueueStore, QueueToken, Rules, Standing, TokenSource,
+    Join, Joined, KeptPolicy, Mode, Policy, QueueStore, QueueToken, Rules, Standing, Terms,
+    TokenSource,
 };
 use concert_domain::seed::QueueSeeds;
 use concert_domain::{ConcertId, Error, ErrorKind, UserId};
@@ -42,7 +43,7 @@ fn wish(user: i64, token: QueueToken) -> Join {
 }
 
 async fn join(redis: &Redis, user: i64, token: QueueToken) -> Joined {
-    redis.join(wish(user, token), &RULES).await.unwrap()
+    redis.join(wish(user, token), &RULES.into()).await.unwrap()
 }
 
 fn token(number: u8) -> QueueToken {
@@ -66,9 +67,9 @@ async fn a_server_that_stands_still_is_unavailable_within_the_deadline_and_comes
     let place = join(&redis, 1, token(1)).await.place;
 
     server.pause();
-    let begin = Instant::now();
+    let (begin, terms) = (Instant::now(), RULES.into());
     let (joined, polled, locked, cached, checked) = tokio::join!(
-        redis.join(wish(2, token(2)), &RULES),
+        redis.join(wish(2, token(2)), &terms),
         redis.poll(&place.token, None, &RULES),
         redis.acquire("seat", "owner", HOUR),
         redis.get("list", "all"),
@@ -85,7 +86,7 @@ async fn a_server_that_stands_still_is_unavailable_within_the_deadline_and_comes
     // The join that nobody heard of has run or has not: one place either way.
     let again = join(&redis, 2, token(3)).await.place;
     assert!([token(2), token(3)].contains(&again.token));
-    assert_eq!(redis.overview(concert()).await.unwrap().active, 2);
+    assert_eq!(redis.counts(concert()).await.unwrap().active, 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -128,9 +129,9 @@ async fn after_everything_was_lost_an_old_token_moves_nobody() {
 
     assert_eq!(one.poll(&old, None, &RULES).await, Ok(None));
     assert_eq!(one.enter(&old, None, &RULES).await, Err(Error::TokenNotFound));
-    one.finish(old.digest(), &RULES).await.unwrap();
+    one.finish(concert(), old.digest(), &RULES.into()).await.unwrap();
     one.enter(&new, None, &RULES).await.unwrap();
-    assert_eq!(one.overview(concert()).await.unwrap().active, 1);
+    assert_eq!(one.counts(concert()).await.unwrap().active, 1);
 }
 
 /// A process that remembers where a token was asks again when it lies elsewhere now.
@@ -155,7 +156,7 @@ async fn losing_everything_again_and_again_never_admits_more_than_the_limit() {
         async move {
             let mut most = 0;
             while !done.load(Ordering::SeqCst) {
-                most = redis.overview(concert()).await.unwrap().active.max(most);
+                most = redis.counts(concert()).await.unwrap().active.max(most);
             }
             most
         }
@@ -165,13 +166,13 @@ async fn losing_everything_again_and_again_never_admits_more_than_the_limit() {
         let storm = race(50, |caller| {
             let (redis, tokens) = (redis.clone(), tokens.clone());
             async move {
-                let joined = redis.join(wish(caller as i64 + 1, tokens.fresh()), &RULES);
-                let token = joined.await.unwrap().place.token;
+                let wish = wish(caller as i64 + 1, tokens.fresh());
+                let token = redis.join(wish, &RULES.into()).await.unwrap().place.token;
                 let _ = redis.enter(&token, None, &RULES).await;
                 if caller % 2 == 0 {
-                    redis.finish(token.digest(), &RULES).await.unwrap();
+                    redis.finish(concert(), token.digest(), &RULES.into()).await.unwrap();
                 }
-                redis.tick(concert(), &RULES).await.unwrap();
+                redis.tick(concert(), &RULES.into()).await.unwrap();
                 redis.purge(&RULES, 10).await.unwrap();
             }
         });
@@ -184,10 +185,10 @@ async fn losing_everything_again_and_again_never_admits_more_than_the_limit() {
     race(50, |caller| {
         let (redis, tokens) = (redis.clone(), tokens.clone());
         let wish = wish(caller as i64 + 1, tokens.fresh());
-        async move { redis.join(wish, &RULES).await.unwrap() }
+        async move { redis.join(wish, &RULES.into()).await.unwrap() }
     })
     .await;
-    let overview = redis.overview(concert()).await.unwrap();
+    let overview = redis.counts(concert()).await.unwrap();
     assert_eq!((overview.waiting, overview.active), (47, 3));
 }
 
@@ -199,7 +200,7 @@ async fn scripts_that_the_server_has_lost_are_loaded_again() {
     for _ in 0..2 {
         command(&server, &["SCRIPT", "FLUSH"]).await;
         redis.enter(&place.token, None, &RULES).await.unwrap();
-        redis.tick(concert(), &RULES).await.unwrap();
+        redis.tick(concert(), &RULES.into()).await.unwrap();
         redis.bump(&["a".to_owned(), "b".to_owned()]).await.unwrap();
         assert_eq!(redis.acquire("seat", "owner", HOUR).await, Ok(Locked::Acquired));
         redis.release("seat", "owner").await.unwrap();
@@ -218,16 +219,21 @@ async fn a_lost_generation_never_comes_back() {
     assert_eq!(redis.put("list", "all", noted, Value::new(vec![1]), HOUR).await, Ok(false));
 }
 
-/// Losing everything loses a concert's policy: it follows the service's defaults again.
+/// Whoever has not heard of the policy follows the one that others told, and after everything was
+/// lost the first who knows it tells it again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lost_policy_falls_back_to_the_defaults() {
+async fn a_lost_policy_is_back_with_the_first_who_knows_it() {
     let server = PrivateServer::start().await;
     let redis = server.connect().await;
-    let patch = PolicyPatch { mode: Some(Mode::Hold), ..PolicyPatch::default() };
-    redis.set_policy(concert(), patch, &RULES).await.unwrap();
-    command(&server, &["FLUSHALL"]).await;
+    let policy = Policy { mode: Mode::Hold, ..Policy::default() };
+    let hold = Terms { rules: RULES, own: KeptPolicy { policy, version: 3 } };
+    redis.tick(concert(), &hold).await.unwrap();
     let place = join(&redis, 1, token(1)).await.place;
-    assert!(matches!(place.standing, Standing::Active { .. }), "{place:?}");
+    assert_eq!(place.standing, Standing::Waiting { rank: 1 });
+    command(&server, &["FLUSHALL"]).await;
+    let place = redis.join(wish(1, token(1)), &hold).await.unwrap().place;
+    assert_eq!(place.standing, Standing::Waiting { rank: 1 });
+    assert_eq!(redis.tick(concert(), &RULES.into()).await.unwrap().admitted, 0);
 }
 
 /// Nothing is left of places whose memory is over but the counts of their concert.
@@ -237,8 +243,8 @@ async fn a_purge_leaves_no_key_of_a_token_behind() {
     let redis = server.connect().await;
     let forgetful = Rules { remember_ttl: Duration::ZERO, ..RULES };
     for user in 1..=100 {
-        let joined = redis.join(wish(user, token(user as u8)), &forgetful).await.unwrap();
-        redis.finish(joined.place.token.digest(), &forgetful).await.unwrap();
+        let joined = redis.join(wish(user, token(user as u8)), &forgetful.into()).await.unwrap();
+        redis.finish(concert(), joined.place.token.digest(), &forgetful.into()).await.unwrap();
     }
     assert_eq!(redis.purge(&forgetful, 1_000).await, Ok(100));
     assert_eq!(redis.live_concerts().await, Ok(vec![]));
@@ -255,15 +261,14 @@ async fn every_script_keeps_to_one_slot_of_a_cluster() {
     let server = PrivateServer::start_cluster().await;
     command(&server, &["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]).await;
     let redis = server.connect().await;
-    until("the cluster is up", async || redis.overview(concert()).await.is_ok()).await;
+    until("the cluster is up", async || redis.counts(concert()).await.is_ok()).await;
     let forgetful = Rules { remember_ttl: Duration::ZERO, ..RULES };
 
     let place = join(&redis, 1, token(1)).await.place;
     redis.enter(&place.token, None, &RULES).await.unwrap();
-    redis.tick(concert(), &RULES).await.unwrap();
-    redis.set_policy(concert(), PolicyPatch::default(), &RULES).await.unwrap();
-    redis.finish(place.token.digest(), &forgetful).await.unwrap();
-    redis.overview(concert()).await.unwrap();
+    redis.tick(concert(), &RULES.into()).await.unwrap();
+    redis.finish(concert(), place.token.digest(), &forgetful.into()).await.unwrap();
+    redis.counts(concert()).await.unwrap();
     assert_eq!(redis.purge(&RULES, 10).await, Ok(1));
     assert_eq!(redis.purge(&RULES, 10).await, Ok(0));
 
@@ -285,10 +290,10 @@ async fn a_server_whose_memory_is_full_refuses_joins_only() {
     command(&server, &["CONFIG", "SET", "maxmemory", "1"]).await;
     redis.bump(&["seats".to_owned()]).await.unwrap();
     assert_eq!(redis.get("seats", "all").await.unwrap().value, None);
-    assert!(unavailable(&redis.join(wish(2, token(2)), &RULES).await));
+    assert!(unavailable(&redis.join(wish(2, token(2)), &RULES.into()).await));
     redis.enter(&place.token, None, &RULES).await.unwrap();
-    redis.finish(place.token.digest(), &RULES).await.unwrap();
-    assert_eq!(redis.overview(concert()).await.unwrap().active, 0);
+    redis.finish(concert(), place.token.digest(), &RULES.into()).await.unwrap();
+    assert_eq!(redis.counts(concert()).await.unwrap().active, 0);
     command(&server, &["CONFIG", "SET", "maxmemory", "0"]).await;
     join(&redis, 2, token(2)).await;
 }
@@ -300,9 +305,9 @@ async fn a_filled_queue_admits_from_its_head() {
     let redis = server.connect().await;
     let waiting = users(1, 1_200);
     redis.fill_queue(concert(), waiting.clone(), &RULES).await.unwrap();
-    assert_eq!(redis.overview(concert()).await.unwrap().waiting, 1_200);
+    assert_eq!(redis.counts(concert()).await.unwrap().waiting, 1_200);
     assert_eq!(redis.live_concerts().await, Ok(vec![concert()]));
-    redis.tick(concert(), &RULES).await.unwrap();
+    redis.tick(concert(), &RULES.into()).await.unwrap();
     for (user, token) in &waiting {
         let seen = redis.find(token).await.unwrap().unwrap();
         assert_eq!(seen.user, *user);

@@ -68,11 +68,11 @@ async fn an_ended_place_costs_at_most_250_bytes_until_it_is_forgotten() {
     let redis = server.connect().await;
     let mut rules = rules();
     (rules.waiting_ttl, rules.remember_ttl) = (Duration::ZERO, Duration::ZERO);
-    redis.tick(concert(), &rules).await.unwrap();
+    redis.tick(concert(), &rules.into()).await.unwrap();
     redis.purge(&rules, 1).await.unwrap();
     let before = used_memory(&server).await;
     fill(&redis, 1_000_000, COUNT, &rules).await;
-    while redis.tick(concert(), &rules).await.unwrap().more {}
+    while redis.tick(concert(), &rules.into()).await.unwrap().more {}
 
     let bytes = (used_memory(&server).await - before) / f64::from(COUNT);
     println!("{bytes:.1} bytes an ended place");

@@ -4,6 +4,7 @@
 //! requests together; a few reader threads answer reads beside it (WAL). No SQLite call runs on
 //! an async worker thread. The lock and the cache live in memory, since losing them is harmless.
 
+mod audit;
 mod cache;
 mod charge;
 mod clock;
@@ -19,6 +20,7 @@ mod log;
 mod outbox;
 mod payment;
 mod point;
+mod policy;
 mod queue;
 mod reservation;
 mod seal;

@@ -85,6 +85,7 @@ impl Application {
         // Once here, so that no request depends on the database for it.
         services.queue.seal().await?;
         config.check_drain()?;
+        services.queue.refresh_policies().await.context("the policies of queues")?;
         let readiness =
             lobby.as_ref().map_or_else(Readiness::default, |lobby| lobby.readiness.clone());
         let guard = Guard::new(&config.limits, ports.budgets.clone());
@@ -152,6 +153,7 @@ impl Application {
 
     fn start_background(&self, cancel: &CancellationToken) -> TaskTracker {
         let tasks = TaskTracker::new();
+        workers::start_always(&self.config, &self.services, cancel, &tasks);
         if self.config.roles.worker {
             workers::start(&self.config, &self.ports, &self.services, cancel, &tasks);
         }

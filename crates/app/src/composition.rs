@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use concert_adapter_gateway::{HttpGateway, Options, SandboxGateway};
 use concert_adapter_redis::Redis;
 use concert_adapter_sqlite::{MemoryCache, MemoryLock, Sqlite, SystemClock};
+use concert_domain::audit::AuditLog;
 use concert_domain::budget::{Budgets, Unshared};
 use concert_domain::cache::Cache;
 use concert_domain::concert::{ConcertReader, ConcertWriter};
@@ -18,7 +19,7 @@ use concert_domain::health::Probe;
 use concert_domain::lock::Lock;
 use concert_domain::payment::PaymentStore;
 use concert_domain::point::{PaymentGateway, PointStore};
-use concert_domain::queue::{QueueStore, SealKey, SealKeys};
+use concert_domain::queue::{PolicyStore, QueueStore, SealKey, SealKeys};
 use concert_domain::reservation::ReservationStore;
 use concert_domain::seed::{QueueSeeds, SeedStore};
 use concert_domain::user::UserStore;
@@ -227,6 +228,8 @@ trait Database:
     + PaymentStore
     + PointStore
     + IdempotencyStore
+    + PolicyStore
+    + AuditLog
     + Outbox
     + ConsumerStore
     + SeedStore
@@ -251,6 +254,8 @@ fn assemble<D: Database>(database: Arc<D>, rest: Rest, gateway: Arc<dyn PaymentG
         payments: database.clone(),
         points: database.clone(),
         answers: database.clone(),
+        policies: database.clone(),
+        audit: database.clone(),
         outbox: database.clone(),
         consumers: database.clone(),
         seeds: database.clone(),

@@ -1,5 +1,6 @@
 //! Configuration: environment variables, each also a flag, read here and nowhere else.
 
+mod audit;
 mod auth;
 mod browsers;
 mod caching;
@@ -12,6 +13,7 @@ mod queue_tokens;
 mod telemetry;
 mod url;
 
+pub use audit::Audit;
 pub use auth::{Auth, Callers, JwtRules, KeySource, Secret};
 pub use browsers::{Browsers, Origins};
 pub use caching::Caching;
@@ -107,7 +109,7 @@ pub struct Config {
     #[arg(long, env, value_name = "TIME", default_value = "200ms", value_parser = parse::duration)]
     pub consume_interval: Duration,
 
-    /// How often old keys, tokens and published events are removed; 100ms to 365d.
+    /// How often old keys, tokens, published events and audit lines are removed; 100ms to 365d.
     #[arg(long, env, value_name = "TIME", default_value = "10s", value_parser = parse::duration)]
     pub housekeeping_interval: Duration,
 
@@ -139,6 +141,10 @@ pub struct Config {
     #[command(flatten)]
     pub caching: Caching,
 
+    /// How long it is known what operators changed.
+    #[command(flatten)]
+    pub audit: Audit,
+
     /// How much is taken from whom, and at once.
     #[command(flatten)]
     pub limits: Limits,
@@ -162,6 +168,7 @@ impl Default for Config {
             telemetry: Telemetry::default(),
             limits: Limits::default(),
             caching: Caching::default(),
+            audit: Audit::default(),
             gateway: Gateway::default(),
             engines: Engines::default(),
             kafka_group: "concert".to_owned(),

@@ -86,8 +86,9 @@ error_codes! {
     PointLimitExceeded "POINT_LIMIT_EXCEEDED" CONFLICT "The balance would exceed its limit"
     QueueClosed "QUEUE_CLOSED" CONFLICT "The queue takes nobody new"
     ReservationExpired "RESERVATION_EXPIRED" GONE "The hold has expired"
+    PreconditionFailed "PRECONDITION_FAILED" PRECONDITION_FAILED "It was changed since it was read"
     PayloadTooLarge "PAYLOAD_TOO_LARGE" PAYLOAD_TOO_LARGE "The body is too large"
-    UnsupportedMediaType "UNSUPPORTED_MEDIA_TYPE" UNSUPPORTED_MEDIA_TYPE "The body is not JSON"
+    UnsupportedMediaType "UNSUPPORTED_MEDIA_TYPE" UNSUPPORTED_MEDIA_TYPE "The body is of a type that is not read here"
     IdempotencyKeyReused "IDEMPOTENCY_KEY_REUSED" UNPROCESSABLE_ENTITY "The key was used for another request"
     TooManyRequests "TOO_MANY_REQUESTS" TOO_MANY_REQUESTS "Too many requests"
     Internal "INTERNAL" INTERNAL_SERVER_ERROR "The service made a mistake"
@@ -220,6 +221,11 @@ impl ApiError {
         Self { allow: Some(allow), ..Self::new(ErrorCode::MethodNotAllowed, detail) }
     }
 
+    /// Several fields that break a rule.
+    pub fn all_invalid(errors: Vec<FieldError>) -> Self {
+        Error::Invalid(errors).into()
+    }
+
     /// The fields that break a rule.
     pub fn fields(&self) -> &[FieldError] {
         &self.errors
@@ -312,6 +318,7 @@ fn code_of(error: &Error) -> ErrorCode {
         Error::UserNotFound => ErrorCode::UserNotFound,
         Error::SeatNotAvailable => ErrorCode::SeatNotAvailable,
         Error::HoldLimitExceeded => ErrorCode::HoldLimitExceeded,
+        Error::StaleVersion => ErrorCode::PreconditionFailed,
         Error::Conflict(_) => ErrorCode::ConcurrencyConflict,
         Error::ReservationNotPending => ErrorCode::ReservationNotPending,
         Error::ReservationExpired => ErrorCode::ReservationExpired,

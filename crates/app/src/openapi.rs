@@ -21,7 +21,7 @@ use utoipa_actix_web::AppExt;
 use crate::error::{ErrorCode, FieldProblem, PROBLEM_JSON, Problem};
 use crate::extract::{KEY_HEADER, TOKEN_HEADER, USER_HEADER};
 use crate::routes;
-use crate::routes::schema::{Id, SeatState};
+use crate::routes::schema::{Id, ResourceKind, SeatState};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -86,6 +86,8 @@ fn declare_bearer(document: &mut utoipa::openapi::OpenApi) {
 /// Refusals of every route.
 const ALWAYS: &[ErrorCode] =
     &[ErrorCode::TooManyRequests, ErrorCode::Internal, ErrorCode::ServiceUnavailable];
+/// Refusals of every route that changes a thing with versions.
+pub const EDIT: &[ErrorCode] = &[ErrorCode::InvalidInput, ErrorCode::PreconditionFailed];
 /// Refusals of every route with a body.
 pub const BODY: &[ErrorCode] =
     &[ErrorCode::InvalidInput, ErrorCode::PayloadTooLarge, ErrorCode::UnsupportedMediaType];
@@ -185,6 +187,15 @@ params! {
     /// What the client has.
     IfNoneMatchHeader: Header "If-None-Match", False, string(1, 8_192),
         "The ETags that the client has, or `*`";
+    /// On which version.
+    IfMatchHeader: Header "If-Match", False, string(1, 8_192),
+        "The ETags of the versions that the change may be made on, or `*`; without it the change is \
+         made on whichever version there is";
+    /// A sort of thing.
+    ResourceQuery: Query "resource", False, ResourceKind::schema(), "Only changes of such things";
+    /// A thing.
+    ResourceIdQuery: Query "resourceId", False, Id::schema(),
+        "Only changes of this thing; needs `resource`";
     /// The size of a page.
     LimitQuery: Query "limit", False, integer(1, 100, 20), "The most items of the page";
     /// The start of a page.

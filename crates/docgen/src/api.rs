@@ -66,7 +66,8 @@ fn draw_operation(out: &mut String, path: &str, method: &str, operation: &Value)
         out.push('\n');
     }
     if let Some(schema) = content(&operation["requestBody"]) {
-        write!(out, "Body: {}\n\n", kind(schema))?;
+        let others = other_kinds(&operation["requestBody"]).map(|name| format!(", or `{name}`"));
+        write!(out, "Body: {}{}\n\n", kind(schema), others.collect::<String>())?;
     }
     draw_answers(out, object(&operation["responses"])?)
 }
@@ -115,6 +116,11 @@ fn draw_schema(out: &mut String, name: &str, schema: &Value) -> Result<()> {
     }
     out.push('\n');
     Ok(())
+}
+
+/// The other kinds of content that a body may have.
+fn other_kinds(of: &Value) -> impl Iterator<Item = &String> {
+    of["content"].as_object().into_iter().flat_map(|kinds| kinds.keys().skip(1))
 }
 
 /// The schema of the first kind of content.

@@ -95,6 +95,9 @@ pub enum Error {
     /// The user holds as many seats of the concert as one may.
     #[error("you hold as many seats of this concert as one may; pay for one or let one go")]
     HoldLimitExceeded,
+    /// The thing was changed since the caller read it.
+    #[error("it was changed since you read it; read it again")]
+    StaleVersion,
     /// The thing is in a state that does not allow the change; the text says which.
     #[error("{0}")]
     Conflict(&'static str),
@@ -181,6 +184,7 @@ impl Error {
             Self::QueueClosed
             | Self::SeatNotAvailable
             | Self::HoldLimitExceeded
+            | Self::StaleVersion
             | Self::Conflict(_)
             | Self::ReservationNotPending
             | Self::RefundNotAllowed

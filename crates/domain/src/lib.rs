@@ -10,6 +10,7 @@
 //! that the event slice defines).
 #![warn(missing_docs)]
 
+pub mod audit;
 pub mod budget;
 pub mod cache;
 pub mod clock;

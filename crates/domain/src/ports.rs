@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::IdAllocator;
+use crate::audit::AuditLog;
 use crate::budget::Budgets;
 use crate::cache::{Cache, Copies};
 use crate::concert::{ConcertAdmin, ConcertReader, ConcertService, ConcertWriter, SeatChange};
@@ -14,7 +15,9 @@ use crate::idempotency::IdempotencyStore;
 use crate::lock::Lock;
 use crate::payment::{PaymentService, PaymentStore};
 use crate::point::{PaymentGateway, PointService, PointStore};
-use crate::queue::{QueueService, QueueStore, Rules, SealKeys, TokenSource};
+use crate::queue::{
+    Policies, PolicyStore, QueueService, QueueStore, Rules, SealKeys, TokenSource,
+};
 use crate::reservation::{ReservationService, ReservationStore, Shield};
 use crate::seed::{QueueSeeds, SeedStore};
 use crate::user::{UserService, UserStore};
@@ -30,6 +33,8 @@ pub struct Ports {
     pub concerts: Arc<dyn ConcertReader>,
     /// Upkeep of the catalogue.
     pub catalogue: Arc<dyn ConcertWriter>,
+    /// What operators changed.
+    pub audit: Arc<dyn AuditLog>,
     /// Holds.
     pub reservations: Arc<dyn ReservationStore>,
     /// Payments.
@@ -44,6 +49,8 @@ pub struct Ports {
     pub consumers: Arc<dyn ConsumerStore>,
     /// Data that is there before anybody acts.
     pub seeds: Arc<dyn SeedStore>,
+    /// Policies of queues.
+    pub policies: Arc<dyn PolicyStore>,
     /// Queues.
     pub queue: Arc<dyn QueueStore>,
     /// Masses of waiting users.
@@ -109,6 +116,7 @@ impl Services {
         let concerts = Arc::new(ConcertService::new(ports.concerts.clone(), copies));
         let queue = Arc::new(QueueService::new(
             ports.queue.clone(),
+            Policies::new(ports.policies.clone()),
             ports.tokens.clone(),
             ports.seal_keys.clone(),
             concerts.clone(),

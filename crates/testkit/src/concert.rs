@@ -1,6 +1,7 @@
 //! Laws of [`ConcertReader`](concert_domain::concert::ConcertReader) and
 //! [`ConcertWriter`](concert_domain::concert::ConcertWriter). The ranking has a module of its own.
 
+use concert_domain::audit::Edit;
 use concert_domain::concert::{
     ConcertPatch, MAX_SCHEDULES, MAX_SEATS, NewSeat, Schedule, SchedulePatch, SeatPatch, SeatStatus,
 };
@@ -59,9 +60,9 @@ pub async fn schedules_come_by_start_with_their_free_seats<H: Harness>() {
     world.show(5).await;
     let patch = SchedulePatch {
         starts_at: Some(Timestamp::from_millis(4_000_000_000_000)),
-        reservation_opens_at: None,
+        ..SchedulePatch::default()
     };
-    world.ports().catalogue.update_schedule(early.schedule, patch).await.unwrap();
+    world.ports().catalogue.update_schedule(Edit::default(), early.schedule, patch).await.unwrap();
     world.held(&early, 0, world.id(), LONG).await;
     let listed = world.ports().concerts.schedules(concert).await.unwrap().value;
     let seen: Vec<_> = listed.iter().map(|l| (l.schedule.id, l.available_seats)).collect();
@@ -73,7 +74,8 @@ pub async fn seats_come_by_number<H: Harness>() {
     let show = world.show(1).await;
     let seats = [30, 10, 20].map(|number| NewSeat { id: world.id(), number, price: PRICE });
     let catalogue = world.ports().catalogue;
-    let concert = catalogue.create_seats(show.schedule, seats.to_vec()).await.unwrap();
+    let concert =
+        catalogue.create_seats(Edit::default(), show.schedule, seats.to_vec()).await.unwrap();
     assert_eq!(concert, show.concert);
     let map = world.ports().concerts.seats(show.schedule).await.unwrap().unwrap().value;
     assert_eq!((map.schedule_id, map.concert_id), (show.schedule, show.concert));
@@ -140,7 +142,7 @@ pub async fn a_list_says_for_how_long_it_is_true<H: Harness>() {
     assert!(schedules.is_some_and(|time| time > SHORT && time <= LONG), "{schedules:?}");
 }
 
-fn retitled(title: &str) -> ConcertPatch {
+pub(crate) fn retitled(title: &str) -> ConcertPatch {
     ConcertPatch { title: Some(title.to_owned()), description: None }
 }
 
@@ -149,18 +151,22 @@ pub async fn every_edit_adds_one_to_the_version<H: Harness>() {
     let show = world.show(1).await;
     let catalogue = world.ports().catalogue;
     let first = ConcertPatch { description: Some(Some("new".to_owned())), ..retitled("봄") };
-    let concert = catalogue.update_concert(show.concert, first).await.unwrap();
+    let concert = catalogue.update_concert(Edit::default(), show.concert, first).await.unwrap();
     assert_eq!((concert.version, concert.description.as_deref()), (2, Some("new")));
     let second = ConcertPatch { title: None, description: Some(None) };
-    let concert = catalogue.update_concert(show.concert, second).await.unwrap();
+    let concert = catalogue.update_concert(Edit::default(), show.concert, second).await.unwrap();
     assert_eq!((concert.version, &*concert.title, &concert.description), (3, "봄", &None));
     let read = world.ports().concerts.concert(show.concert).await.unwrap();
     assert_eq!(read, Some(concert));
-    let patch = SchedulePatch { starts_at: None, reservation_opens_at: Some(Timestamp::MIN) };
-    let schedule = catalogue.update_schedule(show.schedule, patch).await.unwrap();
+    let patch = SchedulePatch {
+        starts_at: None,
+        reservation_opens_at: Some(Timestamp::MIN),
+        ..SchedulePatch::default()
+    };
+    let schedule = catalogue.update_schedule(Edit::default(), show.schedule, patch).await.unwrap();
     assert_eq!((schedule.version, schedule.reservation_opens_at), (2, Timestamp::MIN));
     let edit = SeatPatch { number: Some(9), price: Some(Won::of(5)) };
-    let edited = catalogue.update_seat(show.seats[0], edit).await.unwrap();
+    let edited = catalogue.update_seat(Edit::default(), show.seats[0], edit).await.unwrap();
     assert_eq!((edited.seat.number, edited.seat.price), (9, Won::of(5)));
     assert_eq!((edited.location.schedule, edited.location.concert), (show.schedule, show.concert));
 }
@@ -172,7 +178,10 @@ pub async fn concurrent_edits_are_all_counted<H: Harness>() {
     race(20, |caller| {
         let catalogue = catalogue.clone();
         async move {
-            catalogue.update_concert(concert, retitled(&format!("T{caller}"))).await.unwrap();
+            catalogue
+                .update_concert(Edit::default(), concert, retitled(&format!("T{caller}")))
+                .await
+                .unwrap();
         }
     })
     .await;
@@ -183,22 +192,32 @@ pub async fn what_does_not_exist_cannot_be_edited<H: Harness>() {
     let world = World::<H>::start().await;
     let show = world.show(1).await;
     let catalogue = world.ports().catalogue;
-    let edited = catalogue.update_concert(world.id(), retitled("x")).await;
+    let edited = catalogue.update_concert(Edit::default(), world.id(), retitled("x")).await;
     assert_eq!(edited, Err(Error::ConcertNotFound));
-    assert_eq!(catalogue.delete_concert(world.id()).await, Err(Error::ConcertNotFound));
-    let edited = catalogue.update_schedule(world.id(), SchedulePatch::default()).await;
+    assert_eq!(
+        catalogue.delete_concert(Edit::default(), world.id()).await,
+        Err(Error::ConcertNotFound)
+    );
+    let edited =
+        catalogue.update_schedule(Edit::default(), world.id(), SchedulePatch::default()).await;
     assert_eq!(edited, Err(Error::ScheduleNotFound));
-    assert_eq!(catalogue.delete_schedule(world.id()).await, Err(Error::ScheduleNotFound));
-    let edited = catalogue.update_seat(world.id(), SeatPatch::default()).await;
+    assert_eq!(
+        catalogue.delete_schedule(Edit::default(), world.id()).await,
+        Err(Error::ScheduleNotFound)
+    );
+    let edited = catalogue.update_seat(Edit::default(), world.id(), SeatPatch::default()).await;
     assert_eq!(edited, Err(Error::SeatNotFound));
-    assert_eq!(catalogue.delete_seat(world.id()).await, Err(Error::SeatNotFound));
+    assert_eq!(catalogue.delete_seat(Edit::default(), world.id()).await, Err(Error::SeatNotFound));
     let seat = NewSeat { id: world.id(), number: 1, price: PRICE };
-    let added = catalogue.create_seats(world.id(), vec![seat]).await;
+    let added = catalogue.create_seats(Edit::default(), world.id(), vec![seat]).await;
     assert_eq!(added, Err(Error::ScheduleNotFound));
     let listed = world.ports().concerts.schedules(show.concert).await.unwrap().value;
     let schedule =
         Schedule { id: world.id(), concert_id: world.id(), ..listed[0].schedule.clone() };
-    assert_eq!(catalogue.create_schedule(schedule).await, Err(Error::ConcertNotFound));
+    assert_eq!(
+        catalogue.create_schedule(Edit::default(), schedule).await,
+        Err(Error::ConcertNotFound)
+    );
 }
 
 pub async fn two_seats_of_a_schedule_never_have_one_number<H: Harness>() {
@@ -206,10 +225,10 @@ pub async fn two_seats_of_a_schedule_never_have_one_number<H: Harness>() {
     let show = world.show(2).await;
     let catalogue = world.ports().catalogue;
     let seats = [3, 2].map(|number| NewSeat { id: world.id(), number, price: PRICE });
-    let added = catalogue.create_seats(show.schedule, seats.to_vec()).await;
+    let added = catalogue.create_seats(Edit::default(), show.schedule, seats.to_vec()).await;
     assert!(matches!(added, Err(Error::Conflict(_))), "{added:?}");
     let edit = SeatPatch { number: Some(2), price: None };
-    let edited = catalogue.update_seat(show.seats[0], edit).await;
+    let edited = catalogue.update_seat(Edit::default(), show.seats[0], edit).await;
     assert!(matches!(edited, Err(Error::Conflict(_))), "{edited:?}");
     let map = world.ports().concerts.seats(show.schedule).await.unwrap().unwrap().value;
     assert_eq!(map.seats.iter().map(|s| s.number).collect::<Vec<_>>(), [1, 2], "all or none");
@@ -219,8 +238,9 @@ pub async fn a_schedule_never_opens_after_its_start<H: Harness>() {
     let world = World::<H>::start().await;
     let show = world.show(1).await;
     let catalogue = world.ports().catalogue;
-    let patch = SchedulePatch { starts_at: None, reservation_opens_at: Some(Timestamp::MAX) };
-    let edited = catalogue.update_schedule(show.schedule, patch).await;
+    let opens = Some(Timestamp::MAX);
+    let patch = SchedulePatch { reservation_opens_at: opens, ..SchedulePatch::default() };
+    let edited = catalogue.update_schedule(Edit::default(), show.schedule, patch).await;
     assert!(matches!(edited, Err(Error::Invalid(_))), "{edited:?}");
     let listed = world.ports().concerts.schedules(show.concert).await.unwrap().value;
     assert_eq!(listed[0].schedule.version, 1);
@@ -231,10 +251,13 @@ async fn assert_kept<H: Harness>(world: &World<H>, show: &Show) {
     let catalogue = world.ports().catalogue;
     let edit = SeatPatch { number: None, price: Some(Won::of(1)) };
     let refused = Err(Error::SeatNotAvailable);
-    assert_eq!(catalogue.update_seat(show.seats[0], edit).await.map(drop), refused);
-    assert_eq!(catalogue.delete_seat(show.seats[0]).await.map(drop), refused);
-    assert_eq!(catalogue.delete_schedule(show.schedule).await.map(drop), refused);
-    assert_eq!(catalogue.delete_concert(show.concert).await.map(drop), refused);
+    assert_eq!(
+        catalogue.update_seat(Edit::default(), show.seats[0], edit).await.map(drop),
+        refused
+    );
+    assert_eq!(catalogue.delete_seat(Edit::default(), show.seats[0]).await.map(drop), refused);
+    assert_eq!(catalogue.delete_schedule(Edit::default(), show.schedule).await.map(drop), refused);
+    assert_eq!(catalogue.delete_concert(Edit::default(), show.concert).await.map(drop), refused);
     let map = world.ports().concerts.seats(show.schedule).await.unwrap().unwrap().value;
     assert_eq!((map.seats[0].price, map.seats.len()), (PRICE, show.seats.len()));
 }
@@ -246,13 +269,13 @@ pub async fn a_held_seat_is_neither_changed_nor_removed<H: Harness>() {
     assert_kept(&world, &show).await;
     let catalogue = world.ports().catalogue;
     let edit = SeatPatch { number: None, price: Some(Won::of(7)) };
-    catalogue.update_seat(show.seats[1], edit).await.unwrap();
+    catalogue.update_seat(Edit::default(), show.seats[1], edit).await.unwrap();
     world.pass(SHORT).await;
     // The hold has ended, and nobody has tidied it.
-    catalogue.update_seat(show.seats[0], edit).await.unwrap();
-    let location = catalogue.delete_seat(show.seats[0]).await.unwrap();
+    catalogue.update_seat(Edit::default(), show.seats[0], edit).await.unwrap();
+    let location = catalogue.delete_seat(Edit::default(), show.seats[0]).await.unwrap();
     assert_eq!((location.schedule, location.concert), (show.schedule, show.concert));
-    assert_eq!(catalogue.delete_schedule(show.schedule).await, Ok(show.concert));
+    assert_eq!(catalogue.delete_schedule(Edit::default(), show.schedule).await, Ok(show.concert));
 }
 
 pub async fn a_sold_seat_is_neither_changed_nor_removed<H: Harness>() {
@@ -261,13 +284,20 @@ pub async fn a_sold_seat_is_neither_changed_nor_removed<H: Harness>() {
     let (_, payment) = world.paid(&show, 0).await;
     assert_kept(&world, &show).await;
     let catalogue = world.ports().catalogue;
-    let moved = SchedulePatch { starts_at: Some(Timestamp::MAX), reservation_opens_at: None };
-    let edited = catalogue.update_schedule(show.schedule, moved).await;
+    let moved = SchedulePatch {
+        starts_at: Some(Timestamp::MAX),
+        reservation_opens_at: None,
+        ..SchedulePatch::default()
+    };
+    let edited = catalogue.update_schedule(Edit::default(), show.schedule, moved).await;
     assert_eq!(edited, Err(Error::SeatNotAvailable));
     let refund = world.refund(&payment).await;
     world.ports().payments.refund(refund).await.unwrap();
-    catalogue.update_schedule(show.schedule, moved).await.unwrap();
-    assert_eq!(catalogue.delete_concert(show.concert).await, Ok(vec![show.schedule]));
+    catalogue.update_schedule(Edit::default(), show.schedule, moved).await.unwrap();
+    assert_eq!(
+        catalogue.delete_concert(Edit::default(), show.concert).await,
+        Ok(vec![show.schedule])
+    );
 }
 
 pub async fn of_holding_and_deleting_a_seat_one_wins<H: Harness>() {
@@ -281,7 +311,11 @@ pub async fn of_holding_and_deleting_a_seat_one_wins<H: Harness>() {
             async move {
                 match caller {
                     0 => ports.reservations.hold(hold).await.is_ok(),
-                    _ => ports.catalogue.delete_seat(hold.reservation.seat_id).await.is_ok(),
+                    _ => ports
+                        .catalogue
+                        .delete_seat(Edit::default(), hold.reservation.seat_id)
+                        .await
+                        .is_ok(),
                 }
             }
         })
@@ -301,7 +335,7 @@ pub async fn a_concert_has_a_bounded_number_of_schedules<H: Harness>() {
     let another = || Schedule { id: world.id(), ..one.clone() };
     let schedules = (1..MAX_SCHEDULES).map(|_| another()).collect();
     ports.seeds.load(Dataset { schedules, ..Dataset::default() }).await.unwrap();
-    let added = ports.catalogue.create_schedule(another()).await;
+    let added = ports.catalogue.create_schedule(Edit::default(), another()).await;
     assert!(matches!(added, Err(Error::Conflict(_))), "{added:?}");
     let listed = ports.concerts.schedules(show.concert).await.unwrap().value;
     assert_eq!(listed.len(), MAX_SCHEDULES as usize);
@@ -312,7 +346,8 @@ pub async fn a_schedule_has_a_bounded_number_of_seats<H: Harness>() {
     let show = world.show(1).await;
     let seat = |number| NewSeat { id: world.id(), number, price: PRICE };
     let too_many = (2..=MAX_SEATS + 1).map(seat).collect();
-    let added = world.ports().catalogue.create_seats(show.schedule, too_many).await;
+    let added =
+        world.ports().catalogue.create_seats(Edit::default(), show.schedule, too_many).await;
     assert!(matches!(added, Err(Error::Conflict(_))), "{added:?}");
     let map = world.ports().concerts.seats(show.schedule).await.unwrap().unwrap().value;
     assert_eq!(map.seats.len(), 1);
@@ -322,7 +357,8 @@ pub async fn removing_a_concert_removes_all_of_it<H: Harness>() {
     let world = World::<H>::start().await;
     let concert = world.concert().await;
     let shows = [world.schedule(concert, 2).await, world.schedule(concert, 1).await];
-    let mut removed = world.ports().catalogue.delete_concert(concert).await.unwrap();
+    let mut removed =
+        world.ports().catalogue.delete_concert(Edit::default(), concert).await.unwrap();
     removed.sort_unstable();
     assert_eq!(removed, [shows[0].schedule, shows[1].schedule]);
     let concerts = world.ports().concerts;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use concert_domain::audit::Edit;
 use concert_domain::concert::{Concert, NewSeat, Schedule, SeatStatus};
 use concert_domain::event::{Event, Headers};
 use concert_domain::id::NotAnId;
@@ -90,7 +91,7 @@ impl<H: Harness> World<H> {
         let id = self.id();
         let title = format!("Concert {id}");
         let concert = Concert { id, title, description: None, version: 1 };
-        self.ports().catalogue.create_concert(concert).await.unwrap();
+        self.ports().catalogue.create_concert(Edit::default(), concert).await.unwrap();
         id
     }
 
@@ -105,11 +106,11 @@ impl<H: Harness> World<H> {
         };
         let id = schedule.id;
         let catalogue = self.ports().catalogue;
-        catalogue.create_schedule(schedule).await.unwrap();
+        catalogue.create_schedule(Edit::default(), schedule).await.unwrap();
         let new: Vec<NewSeat> =
             (1..=seats).map(|number| NewSeat { id: self.id(), number, price: PRICE }).collect();
         let seats = new.iter().map(|seat| seat.id).collect();
-        catalogue.create_seats(id, new).await.unwrap();
+        catalogue.create_seats(Edit::default(), id, new).await.unwrap();
         Show { concert, schedule: id, seats }
     }
 

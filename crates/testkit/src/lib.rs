@@ -7,12 +7,14 @@
 // This crate is test code: a broken law is reported by a panic.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+pub mod audit;
 pub mod booking;
 pub mod budget;
 pub mod cache;
 pub mod charge;
 pub mod concert;
 pub mod consumer;
+pub mod edits;
 pub mod events;
 pub mod fixtures;
 pub mod gateway;
@@ -26,6 +28,7 @@ pub mod money;
 pub mod outbox;
 pub mod payment;
 pub mod point;
+pub mod policy;
 pub mod queue;
 pub mod queue_time;
 pub mod ranking;
@@ -72,6 +75,9 @@ macro_rules! all_contracts {
         $crate::charge_contract!($harness);
         $crate::money_contract!($harness);
         $crate::idempotency_contract!($harness);
+        $crate::policy_contract!($harness);
+        $crate::audit_contract!($harness);
+        $crate::edits_contract!($harness);
         $crate::queue_contract!($harness);
         $crate::queue_time_contract!($harness);
         $crate::lock_contract!($harness);
@@ -100,10 +106,12 @@ mod tests {
                     include_str!("booking/seats.rs"),
                 ),
             ),
+            ("audit", include_str!("audit.rs")),
             ("cache", include_str!("cache.rs")),
             ("charge", include_str!("charge.rs")),
             ("concert", include_str!("concert.rs")),
             ("consumer", include_str!("consumer.rs")),
+            ("edits", include_str!("edits.rs")),
             ("events", include_str!("events.rs")),
             ("gateway", include_str!("gateway.rs")),
             ("idempotency", include_str!("idempotency.rs")),
@@ -114,6 +122,7 @@ mod tests {
             ("outbox", include_str!("outbox.rs")),
             ("payment", include_str!("payment.rs")),
             ("point", include_str!("point.rs")),
+            ("policy", include_str!("policy.rs")),
             ("queue", include_str!("queue.rs")),
             ("queue_time", include_str!("queue_time.rs")),
             ("ranking", include_str!("ranking.rs")),

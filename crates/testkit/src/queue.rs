@@ -1,11 +1,11 @@
 //! Laws of [`QueueStore`](concert_domain::queue::QueueStore) about order, limit and policy.
 //! Those about time are in [`queue_time`](crate::queue_time).
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use concert_domain::queue::{
-    Join, Joined, Mode, Place, Policy, PolicyPatch, QueueToken, Rules, Standing,
+    Join, Joined, KeptPolicy, Mode, Place, Policy, PolicyPatch, QueueToken, Rules, Standing, Terms,
 };
 use concert_domain::{ConcertId, Error, Ports, UserId};
 
@@ -38,7 +38,7 @@ macro_rules! queue_contract {
             a_raised_limit_admits_at_once_and_a_lowered_one_ends_nobody,
             hold_admits_nobody_until_it_is_lifted,
             drain_refuses_newcomers_and_admits_those_who_wait,
-            a_policy_patch_changes_only_what_it_names,
+            the_newest_policy_that_was_told_holds,
             the_overview_counts,
             the_queue_survives_a_restart,
             random_histories_agree_with_the_model,
@@ -51,11 +51,13 @@ pub(crate) struct Line {
     pub ports: Ports,
     pub concert: ConcertId,
     pub rules: Rules,
+    /// The policy as this client knows it.
+    own: Mutex<KeptPolicy>,
 }
 
 impl Line {
     pub fn of<H: Harness>(world: &World<H>, rules: Rules) -> Self {
-        Self { ports: world.ports(), concert: world.id(), rules }
+        Self { ports: world.ports(), concert: world.id(), rules, own: Mutex::default() }
     }
 
     pub async fn join(&self, user: UserId) -> Joined {
@@ -64,7 +66,7 @@ impl Line {
 
     pub async fn try_join(&self, user: UserId) -> concert_domain::Result<Joined> {
         let join = Join { concert: self.concert, user, token: self.ports.tokens.fresh() };
-        self.ports.queue.join(join, &self.rules).await
+        self.ports.queue.join(join, &self.terms()).await
     }
 
     /// Joins as a new user; answers the token.
@@ -106,21 +108,32 @@ impl Line {
     }
 
     pub async fn finish(&self, token: &QueueToken) {
-        self.ports.queue.finish(token.digest(), &self.rules).await.unwrap();
+        self.ports.queue.finish(self.concert, token.digest(), &self.terms()).await.unwrap();
     }
 
     pub async fn tick(&self) -> concert_domain::queue::Ticked {
-        self.ports.queue.tick(self.concert, &self.rules).await.unwrap()
+        self.ports.queue.tick(self.concert, &self.terms()).await.unwrap()
     }
 
+    pub fn terms(&self) -> Terms {
+        Terms { rules: self.rules, own: *self.own.lock().unwrap() }
+    }
+
+    /// Changes the policy, and tells the queue.
     pub async fn set(&self, patch: PolicyPatch) -> Policy {
-        self.ports.queue.set_policy(self.concert, patch, &self.rules).await.unwrap()
+        let policy = {
+            let mut own = self.own.lock().unwrap();
+            *own = KeptPolicy { policy: own.policy.patched(patch), version: own.version + 1 };
+            own.policy
+        };
+        self.tick().await;
+        policy
     }
 
     /// Waiting, active and ever admitted.
     pub async fn counts(&self) -> (u64, u64, u64) {
-        let overview = self.ports.queue.overview(self.concert).await.unwrap();
-        (overview.waiting, overview.active, overview.admitted)
+        let counts = self.ports.queue.counts(self.concert).await.unwrap();
+        (counts.waiting, counts.active, counts.admitted)
     }
 }
 
@@ -208,8 +221,8 @@ pub async fn a_join_repeated_with_its_token_has_no_second_effect<H: Harness>() {
     line.newcomer(&world).await;
     let token = line.ports.tokens.fresh();
     let join = Join { concert: line.concert, user: world.id(), token: token.clone() };
-    let first = line.ports.queue.join(join.clone(), &line.rules).await.unwrap();
-    let second = line.ports.queue.join(join, &line.rules).await.unwrap();
+    let first = line.ports.queue.join(join.clone(), &line.terms()).await.unwrap();
+    let second = line.ports.queue.join(join, &line.terms()).await.unwrap();
     assert_eq!((&first.place.token, &second.place.token), (&token, &token));
     assert_eq!(second.place.standing, Standing::Waiting { rank: 1 });
     assert_eq!(line.counts().await, (1, 1, 1));
@@ -452,21 +465,22 @@ pub async fn drain_refuses_newcomers_and_admits_those_who_wait<H: Harness>() {
     assert_eq!(line.ranks(&tokens).await, [None, Some(0), Some(1)]);
 }
 
-pub async fn a_policy_patch_changes_only_what_it_names<H: Harness>() {
+/// Instances hear of a change one after another. None of them may bring the older policy back.
+pub async fn the_newest_policy_that_was_told_holds<H: Harness>() {
     let world = World::<H>::start().await;
     let line = Line::of(&world, rules(1));
-    let queue = &line.ports.queue;
-    assert_eq!(queue.overview(line.concert).await.unwrap().policy, Policy::default());
-    let rate = PolicyPatch { admissions_per_second: Some(Some(9)), ..PolicyPatch::default() };
-    line.set(rate).await;
+    let behind = Line { concert: line.concert, ..Line::of(&world, rules(1)) };
     line.set(mode(Mode::Drain)).await;
-    let all = line.set(limit(4)).await;
-    let expected =
-        Policy { mode: Mode::Drain, active_limit: Some(4), admissions_per_second: Some(9) };
-    assert_eq!(all, expected);
-    assert_eq!(queue.overview(line.concert).await.unwrap().policy, expected);
-    let back = PolicyPatch { active_limit: Some(None), ..PolicyPatch::default() };
-    assert_eq!(line.set(back).await, Policy { active_limit: None, ..expected });
+    assert_eq!(behind.try_join(world.id()).await, Err(Error::QueueClosed));
+    line.set(mode(Mode::Hold)).await;
+    let tokens = [behind.newcomer(&world).await, behind.newcomer(&world).await];
+    behind.tick().await;
+    assert_eq!(line.ranks(&tokens).await, [Some(1), Some(2)]);
+    line.set(PolicyPatch { active_limit: Some(Some(2)), ..mode(Mode::Open) }).await;
+    assert_eq!(line.ranks(&tokens).await, [Some(0), Some(0)]);
+    behind.finish(&tokens[0]).await;
+    behind.newcomers(&world, 2).await;
+    assert_eq!(line.counts().await, (1, 2, 3), "the limit is not the service's");
 }
 
 pub async fn the_overview_counts<H: Harness>() {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use concert_domain::audit::Edit;
 use concert_domain::concert::SeatStatus;
 use concert_domain::point::GatewayVerdict;
 use concert_domain::reservation::ReservationStatus;
@@ -124,7 +125,7 @@ pub async fn a_seat_that_is_no_more_cannot_be_held<H: Harness>() {
     let world = World::<H>::start().await;
     let show = world.show(2).await;
     let hold = world.hold(&show, 1, world.id(), LONG).await;
-    world.ports().catalogue.delete_seat(show.seats[1]).await.unwrap();
+    world.ports().catalogue.delete_seat(Edit::default(), show.seats[1]).await.unwrap();
     assert_eq!(world.ports().reservations.hold(hold).await, Err(Error::SeatNotFound));
 }
 

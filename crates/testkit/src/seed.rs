@@ -308,7 +308,7 @@ pub async fn a_filled_queue_waits_in_order_behind_those_who_wait<H: Harness>() {
     let ports = world.ports();
     let join = async |user: UserId| {
         let join = Join { concert, user, token: ports.tokens.fresh() };
-        ports.queue.join(join, &rules(1)).await.unwrap().place
+        ports.queue.join(join, &rules(1).into()).await.unwrap().place
     };
     join(world.id()).await;
     let before = join(world.id()).await;
@@ -318,7 +318,7 @@ pub async fn a_filled_queue_waits_in_order_behind_those_who_wait<H: Harness>() {
     assert_eq!(after.standing, Standing::Waiting { rank: 1_002 });
     let known = join(1_000.try_into().unwrap()).await;
     assert_eq!(known.standing, Standing::Waiting { rank: 1_001 });
-    assert_eq!(ports.queue.overview(concert).await.unwrap().waiting, 1_002);
+    assert_eq!(ports.queue.counts(concert).await.unwrap().waiting, 1_002);
     assert_eq!(ports.queue.live_concerts().await.unwrap(), [concert]);
 }
 
@@ -334,7 +334,7 @@ pub async fn a_long_queue_tells_every_place_right<H: Harness>() {
         [(100_001, 100_000), (2, 1), (258, 257), (65_538, 65_537), (100_000, 99_999)]
     {
         let join = Join { concert, user: user.try_into().unwrap(), token: ports.tokens.fresh() };
-        let place = ports.queue.join(join, &rules(1)).await.unwrap().place;
+        let place = ports.queue.join(join, &rules(1).into()).await.unwrap().place;
         assert_eq!(place.standing, Standing::Waiting { rank }, "user {user}");
     }
 }

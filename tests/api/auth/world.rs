@@ -161,6 +161,8 @@ impl World {
                 format!("{concerts}/schedules"),
                 times.clone(),
             ),
+            ("GET /api/v1/admin/schedules/{}", "GET", schedules.clone(), Value::Null),
+            ("GET /api/v1/admin/audit", "GET", "/admin/audit".to_owned(), Value::Null),
             ("PATCH /api/v1/admin/schedules/{}", "PATCH", schedules.clone(), times),
             ("POST /api/v1/admin/schedules/{}/seats", "POST", format!("{schedules}/seats"), ranges),
             (

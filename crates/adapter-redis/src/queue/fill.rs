@@ -20,7 +20,7 @@ impl QueueSeeds for Redis {
         rules: &Rules,
     ) -> Result<()> {
         for chunk in waiting.chunks(CHUNK) {
-            let mut fill = self.transition(&self.scripts.queue.fill, concert, rules);
+            let mut fill = self.transition(&self.scripts.queue.fill, concert, &(*rules).into());
             let mut digests = Vec::with_capacity(CHUNK);
             for (user, token) in chunk {
                 let digest = token.digest();

@@ -1,7 +1,7 @@
--- Ends the place with the number ARGV[6] if the start of its digest is ARGV[7]; answers false
+-- Ends the place with the number ARGV[10] if the start of its digest is ARGV[11]; answers false
 -- if there is no such place.
-local place = read_place(tonumber(ARGV[6]))
-if not place or place.tag ~= ARGV[7] then
+local place = read_place(tonumber(ARGV[10]))
+if not place or place.tag ~= ARGV[11] then
     return false
 end
 if place.status ~= 'E' then

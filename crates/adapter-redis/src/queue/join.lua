@@ -1,10 +1,10 @@
--- The places of users: the live one, or a new one at the tail. From ARGV[6] on there is the user, the
+-- The places of users: the live one, or a new one at the tail. From ARGV[10] on there is the user, the
 -- token of a new place and the start of its digest in turn, in the order in which they came. Answers
 -- whether anything but the tail has changed, and for each user whether the place is new, its number
 -- and where it stands; false for one whom the queue does not take.
 load_state()
 local changed, found = 0, {}
-for i = 6, #ARGV, 3 do
+for i = 10, #ARGV, 3 do
     local user = tonumber(ARGV[i])
     local place
     local number = redis.call('HGET', users_of(user), user)
@@ -17,7 +17,7 @@ for i = 6, #ARGV, 3 do
         end
     end
     local first = not place
-    if first and state.mode ~= 'DRAIN' then
+    if first and policy.mode ~= 'DRAIN' then
         place = append_place(user, ARGV[i + 1], ARGV[i + 2])
     end
     found[#found + 1] = place and { first and 1 or 0, place.number } or false

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use concert_domain::queue::{Join, Joined, Rules};
+use concert_domain::queue::{Join, Joined, Terms};
 use concert_domain::{ConcertId, Error, Result};
 use futures::future::join_all;
 use tokio::sync::oneshot;
@@ -38,7 +38,7 @@ struct State {
 
 struct Wish {
     join: Join,
-    rules: Rules,
+    terms: Terms,
     answer: oneshot::Sender<Result<Joined>>,
 }
 
@@ -78,9 +78,9 @@ impl Joins {
 
 impl Redis {
     /// Joins with all who come at the same time.
-    pub(super) async fn join_with_others(&self, join: Join, rules: Rules) -> Result<Joined> {
+    pub(super) async fn join_with_others(&self, join: Join, terms: Terms) -> Result<Joined> {
         let (answer, told) = oneshot::channel();
-        if self.joins.add(Wish { join, rules, answer })? {
+        if self.joins.add(Wish { join, terms, answer })? {
             let redis = self.clone();
             self.on_runtime(async move { redis.serve_joins().await });
         }
@@ -108,9 +108,9 @@ impl Redis {
 
     /// Makes the joins of one queue, and answers them beside the next call.
     async fn join_all(&self, group: Vec<Wish>) {
-        let Some(Wish { join: Join { concert, .. }, rules, .. }) = group.first() else { return };
+        let Some(Wish { join: Join { concert, .. }, terms, .. }) = group.first() else { return };
         let concert = *concert;
-        let mut call = self.transition(&self.scripts.queue.join, concert, rules);
+        let mut call = self.transition(&self.scripts.queue.join, concert, terms);
         for Wish { join, .. } in &group {
             let digest = join.token.digest();
             call.arg(join.user.get()).arg(join.token.as_bytes()).arg(start_of(&digest));
@@ -175,12 +175,12 @@ fn tell(group: Vec<Wish>, answers: Result<Vec<Result<Joined>>>) {
     }
 }
 
-/// One call goes to one queue under the same rules.
+/// One call goes to one queue under the same terms.
 fn by_queue(batch: Vec<Wish>) -> Vec<Vec<Wish>> {
     let mut groups: Vec<Vec<Wish>> = Vec::new();
     for wish in batch {
         let same =
-            |other: &Wish| other.join.concert == wish.join.concert && other.rules == wish.rules;
+            |other: &Wish| other.join.concert == wish.join.concert && other.terms == wish.terms;
         match groups.iter_mut().find(|group| group.first().is_some_and(same)) {
             Some(group) => group.push(wish),
             None => groups.push(vec![wish]),
@@ -191,7 +191,7 @@ fn by_queue(batch: Vec<Wish>) -> Vec<Vec<Wish>> {
 
 #[cfg(test)]
 mod tests {
-    use concert_domain::queue::QueueToken;
+    use concert_domain::queue::{QueueToken, Rules};
 
     use super::*;
 
@@ -210,7 +210,7 @@ mod tests {
             user: user.try_into().unwrap(),
             token: QueueToken::from_bytes([user as u8; 16]),
         };
-        (Wish { join, rules: RULES, answer }, told)
+        (Wish { join, terms: RULES.into(), answer }, told)
     }
 
     fn users(batch: &[Wish]) -> Vec<i64> {

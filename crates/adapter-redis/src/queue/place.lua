@@ -25,12 +25,9 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local state = {}
 
 local function load_state()
-    local names = { 'sequence', 'waiting', 'head', 'admitted', 'pace', 'pace_at', 'rate_at',
-        'active_limit', 'per_second', 'born' }
-    local values = redis.call('HMGET', STATE, 'mode', unpack(names))
-    state.mode = values[1] or 'OPEN'
-    for i, name in ipairs(names) do
-        state[name] = tonumber(values[i + 1] or 0)
+    local names = { 'sequence', 'waiting', 'head', 'admitted', 'pace', 'pace_at', 'rate_at', 'born' }
+    for i, value in ipairs(redis.call('HMGET', STATE, unpack(names))) do
+        state[names[i]] = tonumber(value or 0)
     end
 end
 

@@ -1,6 +1,6 @@
 //! What scripts answer, as values of the domain.
 
-use concert_domain::queue::{Mode, Pace, Place, Policy, QueueToken, Standing};
+use concert_domain::queue::{Pace, Place, QueueToken, Standing};
 use concert_domain::{ConcertId, Error, Result, Timestamp};
 use redis::{FromRedisValue, ParsingError, Value};
 
@@ -53,44 +53,6 @@ impl PlaceReply {
             standing,
             pace: Pace::new(self.pace, Timestamp::from_millis(self.now)),
         })
-    }
-}
-
-/// The mode, the limit and the rate of a queue; 0 is the service's default.
-pub(super) struct PolicyReply {
-    mode: String,
-    active_limit: u32,
-    per_second: u32,
-}
-
-impl FromRedisValue for PolicyReply {
-    fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
-        let (mode, active_limit, per_second) = FromRedisValue::from_redis_value(value)?;
-        Ok(Self { mode, active_limit, per_second })
-    }
-}
-
-impl PolicyReply {
-    pub fn policy(self) -> Result<Policy> {
-        let mode = [Mode::Open, Mode::Hold, Mode::Drain]
-            .into_iter()
-            .find(|mode| word(*mode) == self.mode)
-            .ok_or_else(garbled)?;
-        let own = |number| Some(number).filter(|number| *number > 0);
-        Ok(Policy {
-            mode,
-            active_limit: own(self.active_limit),
-            admissions_per_second: own(self.per_second),
-        })
-    }
-}
-
-/// A mode as it is stored.
-pub(super) fn word(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Open => "OPEN",
-        Mode::Hold => "HOLD",
-        Mode::Drain => "DRAIN",
     }
 }
 

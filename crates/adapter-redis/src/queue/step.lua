@@ -1,7 +1,8 @@
 -- The admission step, which ends every transition: drops what is past its deadline, then admits
 -- from the head while there is room, the mode is not HOLD and the rate allows.
 --
--- ARGV[1] to ARGV[5] are the service's rules; what a script takes itself comes after them.
+-- ARGV[1] to ARGV[5] are the service's rules, ARGV[6] to ARGV[9] the concert's policy as the caller
+-- knows it, with its version; what a script takes itself comes after them.
 
 local rules = {
     active_limit = tonumber(ARGV[1]),
@@ -10,6 +11,21 @@ local rules = {
     waiting_ttl = tonumber(ARGV[4]),
     remember_ttl = tonumber(ARGV[5]),
 }
+
+-- The newest policy that any transition was told, kept as "version:mode:limit:rate"; 0 is the
+-- service's default.
+local function newest_policy()
+    local known = redis.call('HGET', STATE, 'policy')
+    local told = tonumber(ARGV[6])
+    if told > tonumber(known and string.match(known, '^%d+') or 0) then
+        known = table.concat({ ARGV[6], ARGV[7], ARGV[8], ARGV[9] }, ':')
+        redis.call('HSET', STATE, 'policy', known)
+    end
+    local mode, limit, rate = string.match(known or '0:OPEN:0:0', '^%d+:(%a+):(%d+):(%d+)$')
+    return { mode = mode, active_limit = tonumber(limit), per_second = tonumber(rate) }
+end
+
+local policy = newest_policy()
 
 -- How many places of a kind one step looks at, so that no step keeps the server for long.
 local BATCH = 1000
@@ -57,14 +73,14 @@ local function rate_start()
 end
 
 local function room()
-    if state.mode == 'HOLD' then
+    if policy.mode == 'HOLD' then
         return 0
     end
-    local limit = state.active_limit > 0 and state.active_limit or rules.active_limit
+    local limit = policy.active_limit > 0 and policy.active_limit or rules.active_limit
     local free = limit - redis.call('ZCARD', ACTIVE)
-    if state.per_second > 0 then
+    if policy.per_second > 0 then
         local unused = math.max(0, now * 1000 - rate_start())
-        free = math.min(free, math.floor(unused * state.per_second / 1000000))
+        free = math.min(free, math.floor(unused * policy.per_second / 1000000))
     end
     return free
 end
@@ -73,8 +89,8 @@ local function count_admitted(admitted)
     state.admitted = state.admitted + admitted
     state.pace = pace() + admitted / 60
     state.pace_at = math.max(now, state.pace_at)
-    if state.per_second > 0 then
-        state.rate_at = rate_start() + math.ceil(admitted * 1000000 / state.per_second)
+    if policy.per_second > 0 then
+        state.rate_at = rate_start() + math.ceil(admitted * 1000000 / policy.per_second)
     end
 end
 

@@ -11,7 +11,7 @@ mod tests;
 
 use async_trait::async_trait;
 use concert_domain::queue::{
-    Join, Joined, Mode, Overview, Pass, Place, Policy, PolicyPatch, QueueStore, QueueToken, Rules,
+    Counts, Join, Joined, KeptPolicy, Mode, Pass, Place, QueueStore, QueueToken, Rules, Terms,
     Ticked, TokenDigest,
 };
 use concert_domain::{ConcertId, Error, Result, UserId};
@@ -19,15 +19,15 @@ use concert_domain::{ConcertId, Error, Result, UserId};
 use crate::Sqlite;
 use crate::db::Tx;
 use crate::sql::{Number, sql, typed};
-use state::{State, policy, save_policy};
+use state::State;
 use step::Queue;
 use token::{Status, Token};
 
 #[async_trait]
 impl QueueStore for Sqlite {
-    async fn join(&self, join: Join, rules: &Rules) -> Result<Joined> {
-        let rules = *rules;
-        self.write(move |tx| take_place(tx, &join, &rules)).await
+    async fn join(&self, join: Join, terms: &Terms) -> Result<Joined> {
+        let terms = *terms;
+        self.write(move |tx| take_place(tx, &join, &terms)).await
     }
 
     async fn poll(
@@ -72,25 +72,29 @@ impl QueueStore for Sqlite {
         if own { Ok(pass) } else { Err(Error::TokenMismatch) }
     }
 
-    async fn finish(&self, place: TokenDigest, rules: &Rules) -> Result<()> {
-        let rules = *rules;
+    async fn finish(&self, concert: ConcertId, place: TokenDigest, terms: &Terms) -> Result<()> {
+        let Terms { rules, own } = *terms;
         self.write(move |tx| {
             let found = Token::of_digest(tx, place)?;
-            let Some(found) = found.filter(|place| place.status != Status::Ended) else {
-                return Ok(());
-            };
-            let policy = policy(tx, found.concert)?;
-            let mut queue = Queue::open(tx, found.concert)?;
+            let live = |place: &Token| place.concert == concert && place.status != Status::Ended;
+            let Some(found) = found.filter(live) else { return Ok(()) };
+            let mut queue = Queue::open(tx, concert, own)?;
             queue.end(&found, &rules)?;
-            queue.step(policy, &rules)?;
+            queue.step(&rules)?;
             queue.close()
         })
         .await
     }
 
-    async fn tick(&self, concert: ConcertId, rules: &Rules) -> Result<Ticked> {
-        let rules = *rules;
-        self.write(move |tx| step(tx, concert, &rules)).await
+    async fn tick(&self, concert: ConcertId, terms: &Terms) -> Result<Ticked> {
+        let Terms { rules, own } = *terms;
+        self.write(move |tx| {
+            let mut queue = Queue::open(tx, concert, own)?;
+            let ticked = queue.step(&rules)?;
+            queue.close()?;
+            Ok(ticked)
+        })
+        .await
     }
 
     async fn live_concerts(&self) -> Result<Vec<ConcertId>> {
@@ -103,33 +107,16 @@ impl QueueStore for Sqlite {
         .await
     }
 
-    async fn overview(&self, concert: ConcertId) -> Result<Overview> {
+    async fn counts(&self, concert: ConcertId) -> Result<Counts> {
         self.read(move |tx| {
             let state = State::load(tx, concert)?;
             let waiting = state.waiting - late(tx, concert, LATE_WAITING)?;
             let active = state.active - late(tx, concert, LATE_ACTIVE)?;
-            Ok(Overview {
-                policy: policy(tx, concert)?,
+            Ok(Counts {
                 waiting: u64::try_from(waiting).unwrap_or(0),
                 active: u64::try_from(active).unwrap_or(0),
                 admitted: u64::try_from(state.admitted).unwrap_or(0),
             })
-        })
-        .await
-    }
-
-    async fn set_policy(
-        &self,
-        concert: ConcertId,
-        patch: PolicyPatch,
-        rules: &Rules,
-    ) -> Result<Policy> {
-        let rules = *rules;
-        self.write(move |tx| {
-            let policy = policy(tx, concert)?.patched(patch);
-            save_policy(tx, concert, policy)?;
-            step(tx, concert, &rules)?;
-            Ok(policy)
         })
         .await
     }
@@ -188,17 +175,17 @@ impl Sqlite {
 }
 
 /// The place of the user: the live one, or a new one at the tail.
-fn take_place(tx: &mut Tx<'_>, join: &Join, rules: &Rules) -> Result<Joined> {
-    let policy = policy(tx, join.concert)?;
-    let mut queue = Queue::open(tx, join.concert)?;
+fn take_place(tx: &mut Tx<'_>, join: &Join, terms: &Terms) -> Result<Joined> {
+    let rules = &terms.rules;
+    let mut queue = Queue::open(tx, join.concert, terms.own)?;
     let live = queue.live_place(join.user, rules)?;
     if live.is_none() {
-        if policy.mode == Mode::Drain {
+        if queue.policy.mode == Mode::Drain {
             return Err(Error::QueueClosed);
         }
         queue.append(join.user, &join.token, rules.waiting_ttl)?;
     }
-    queue.step(policy, rules)?;
+    queue.step(rules)?;
     queue.close()?;
 
     let first = live.is_none();
@@ -210,14 +197,6 @@ fn take_place(tx: &mut Tx<'_>, join: &Join, rules: &Rules) -> Result<Joined> {
     };
     let place = place.ok_or_else(|| Error::bug("a place is gone in the write that made it"))?;
     Ok(Joined { place, first })
-}
-
-fn step(tx: &mut Tx<'_>, concert: ConcertId, rules: &Rules) -> Result<Ticked> {
-    let policy = policy(tx, concert)?;
-    let mut queue = Queue::open(tx, concert)?;
-    let ticked = queue.step(policy, rules)?;
-    queue.close()?;
-    Ok(ticked)
 }
 
 const LATE_WAITING: &str = "SELECT count(*) AS n FROM queue_tokens
@@ -237,7 +216,7 @@ pub(crate) fn fill(
     waiting: &[(UserId, QueueToken)],
     rules: &Rules,
 ) -> Result<()> {
-    let mut queue = Queue::open(tx, concert)?;
+    let mut queue = Queue::open(tx, concert, KeptPolicy::default())?;
     for (user, token) in waiting {
         if queue.live_place(*user, rules)?.is_none() {
             queue.append(*user, token, rules.waiting_ttl)?;

@@ -1,12 +1,12 @@
-//! What is kept per concert: the counters of its queue and its own policy.
+//! What is kept per concert: the counters of its queue, and the newest policy it was told.
 
-use concert_domain::queue::{Mode, Pace, Policy};
-use concert_domain::{ConcertId, Result, Timestamp};
+use concert_domain::queue::{KeptPolicy, Pace};
+use concert_domain::{ConcertId, Error, Result, Timestamp};
 use diesel::QueryableByName;
 use diesel::sql_types::{BigInt, Double, Nullable, Text};
 
 use crate::db::Tx;
-use crate::sql::{sql, typed, unknown_word};
+use crate::sql::sql;
 
 /// The counters of one queue. All zero: nobody ever joined.
 #[derive(QueryableByName, Clone, PartialEq, Default)]
@@ -27,12 +27,15 @@ pub(super) struct State {
     pub pace_at: i64,
     #[diesel(sql_type = BigInt)]
     pub rate_at: i64,
+    /// The newest policy that a transition told, as JSON.
+    #[diesel(sql_type = Nullable<Text>)]
+    policy: Option<String>,
 }
 
 impl State {
     pub fn load(tx: &mut Tx<'_>, concert: ConcertId) -> Result<Self> {
-        let row = sql("SELECT last_sequence, waiting, active, admitted, pace, pace_at, rate_at
-             FROM queue_states WHERE concert_id = ?")
+        let row = sql("SELECT last_sequence, waiting, active, admitted, pace, pace_at, rate_at,
+             policy FROM queue_states WHERE concert_id = ?")
         .int(concert)
         .row(tx.conn)?;
         Ok(row.unwrap_or_default())
@@ -40,8 +43,8 @@ impl State {
 
     pub fn save(&self, tx: &mut Tx<'_>, concert: ConcertId) -> Result<()> {
         sql("INSERT OR REPLACE INTO queue_states
-             (concert_id, last_sequence, waiting, active, admitted, pace, pace_at, rate_at)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
+             (concert_id, last_sequence, waiting, active, admitted, pace, pace_at, rate_at, policy)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")
         .int(concert)
         .int(self.last_sequence)
         .int(self.waiting)
@@ -50,8 +53,22 @@ impl State {
         .real(self.pace)
         .int(self.pace_at)
         .int(self.rate_at)
+        .text_or_null(self.policy.as_deref())
         .run(tx.conn)?;
         Ok(())
+    }
+
+    /// The newer of the policy that is known and the one that a transition is told, which is kept.
+    pub fn newest_policy(&mut self, told: KeptPolicy) -> Result<KeptPolicy> {
+        let garbled = |error: serde_json::Error| Error::bug(error.to_string());
+        let known =
+            self.policy.as_deref().map(serde_json::from_str).transpose().map_err(garbled)?;
+        let known: KeptPolicy = known.unwrap_or_default();
+        if told.version <= known.version {
+            return Ok(known);
+        }
+        self.policy = Some(serde_json::to_string(&told).map_err(garbled)?);
+        Ok(told)
     }
 
     /// The pace as of now.
@@ -67,58 +84,5 @@ impl State {
 
     fn kept_pace(&self) -> Pace {
         Pace::new(self.pace, Timestamp::from_millis(self.pace_at))
-    }
-}
-
-#[derive(QueryableByName)]
-struct PolicyRow {
-    #[diesel(sql_type = Text)]
-    mode: String,
-    #[diesel(sql_type = Nullable<BigInt>)]
-    active_limit: Option<i64>,
-    #[diesel(sql_type = Nullable<BigInt>)]
-    admissions_per_second: Option<i64>,
-}
-
-/// A concert's own policy; the default one if it has none.
-pub(super) fn policy(tx: &mut Tx<'_>, concert: ConcertId) -> Result<Policy> {
-    let row: Option<PolicyRow> = sql("SELECT mode, active_limit, admissions_per_second
-         FROM queue_policies WHERE concert_id = ?")
-    .int(concert)
-    .row(tx.conn)?;
-    let Some(row) = row else { return Ok(Policy::default()) };
-    let number = |column, value: Option<i64>| value.map(|v| typed(column, v)).transpose();
-    Ok(Policy {
-        mode: mode(&row.mode)?,
-        active_limit: number("active_limit", row.active_limit)?,
-        admissions_per_second: number("admissions_per_second", row.admissions_per_second)?,
-    })
-}
-
-pub(super) fn save_policy(tx: &mut Tx<'_>, concert: ConcertId, policy: Policy) -> Result<()> {
-    sql("INSERT OR REPLACE INTO queue_policies
-         (concert_id, mode, active_limit, admissions_per_second) VALUES (?, ?, ?, ?)")
-    .int(concert)
-    .text(word(policy.mode))
-    .int_or_null(policy.active_limit)
-    .int_or_null(policy.admissions_per_second)
-    .run(tx.conn)?;
-    Ok(())
-}
-
-fn word(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Open => "OPEN",
-        Mode::Hold => "HOLD",
-        Mode::Drain => "DRAIN",
-    }
-}
-
-fn mode(word: &str) -> Result<Mode> {
-    match word {
-        "OPEN" => Ok(Mode::Open),
-        "HOLD" => Ok(Mode::Hold),
-        "DRAIN" => Ok(Mode::Drain),
-        _ => Err(unknown_word("queue_policies.mode", word)),
     }
 }

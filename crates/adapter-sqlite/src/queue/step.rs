@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use concert_domain::queue::{Mode, Policy, QueueToken, Rules, Ticked};
+use concert_domain::queue::{KeptPolicy, Mode, Policy, QueueToken, Rules, Ticked};
 use concert_domain::{ConcertId, Error, Result, Timestamp, UserId};
 
 use super::counts::Counts;
@@ -39,15 +39,19 @@ const ADMIT: &str = "UPDATE queue_tokens SET status = 'ACTIVE', admitted_at = ?,
 pub(super) struct Queue<'a, 'c> {
     tx: &'a mut Tx<'c>,
     concert: ConcertId,
+    /// The newest policy that is known.
+    pub policy: Policy,
     loaded: State,
     state: State,
     counts: Counts,
 }
 
 impl<'a, 'c> Queue<'a, 'c> {
-    pub fn open(tx: &'a mut Tx<'c>, concert: ConcertId) -> Result<Self> {
-        let state = State::load(tx, concert)?;
-        Ok(Self { tx, concert, loaded: state.clone(), state, counts: Counts::default() })
+    pub fn open(tx: &'a mut Tx<'c>, concert: ConcertId, told: KeptPolicy) -> Result<Self> {
+        let loaded = State::load(tx, concert)?;
+        let mut state = loaded.clone();
+        let policy = state.newest_policy(told)?.policy;
+        Ok(Self { tx, concert, policy, loaded, state, counts: Counts::default() })
     }
 
     /// The user's live place. One past its deadline is ended at once, even where the bounded
@@ -90,14 +94,14 @@ impl<'a, 'c> Queue<'a, 'c> {
     }
 
     /// The admission step: drops what is past its deadline, then admits from the head.
-    pub fn step(&mut self, policy: Policy, rules: &Rules) -> Result<Ticked> {
+    pub fn step(&mut self, rules: &Rules) -> Result<Ticked> {
         let active = self.drop_late(DROP_ACTIVE, rules)?;
         self.state.active -= count(&active);
         let waiting = self.drop_late(DROP_WAITING, rules)?;
         self.nobody_waits_at(&waiting);
 
-        let room = self.room(policy, rules);
-        let admitted = self.admit(room.min(BATCH), policy, rules)?;
+        let room = self.room(rules);
+        let admitted = self.admit(room.min(BATCH), rules)?;
         let dropped = (active.len() + waiting.len()) as u64;
         let more = count(&active) == BATCH || count(&waiting) == BATCH || room > BATCH;
         Ok(Ticked { admitted, dropped, more })
@@ -123,7 +127,8 @@ impl<'a, 'c> Queue<'a, 'c> {
 
     /// How many may be admitted now. What is past its deadline and not dropped yet takes room,
     /// which errs on the safe side until the next step.
-    fn room(&self, policy: Policy, rules: &Rules) -> i64 {
+    fn room(&self, rules: &Rules) -> i64 {
+        let policy = self.policy;
         if policy.mode == Mode::Hold {
             return 0;
         }
@@ -135,7 +140,7 @@ impl<'a, 'c> Queue<'a, 'c> {
         free.min(allowed).min(self.state.waiting).max(0)
     }
 
-    fn admit(&mut self, room: i64, policy: Policy, rules: &Rules) -> Result<u64> {
+    fn admit(&mut self, room: i64, rules: &Rules) -> Result<u64> {
         if room == 0 {
             return Ok(0);
         }
@@ -155,7 +160,7 @@ impl<'a, 'c> Queue<'a, 'c> {
         self.state.active += number;
         self.state.admitted += number;
         self.state.quicken(now, admitted.len() as u64);
-        if let Some(per_second) = policy.admissions_per_second {
+        if let Some(per_second) = self.policy.admissions_per_second {
             self.state.rate_at = rate::used(self.state.rate_at, now, per_second, number);
         }
         Ok(admitted.len() as u64)

@@ -29,7 +29,7 @@ impl TestStore {
     async fn leave(&self, number: i64) {
         let found = self.sqlite.read(move |tx| Token::of_user(tx, concert(), user(number)));
         let digest = found.await.unwrap().expect("the user waits").token.digest();
-        self.sqlite.finish(digest, &rules(0)).await.unwrap();
+        self.sqlite.finish(concert(), digest, &rules(0).into()).await.unwrap();
     }
 
     async fn counted(&self) -> i64 {
@@ -82,13 +82,13 @@ async fn ranks_are_exact_on_both_sides_of_every_bucket_border() {
 #[tokio::test]
 async fn a_step_admits_in_order_up_to_its_bound_and_says_that_there_is_more() {
     let store = TestStore::with_waiting(2_500).await;
-    let step = || async { store.sqlite.tick(concert(), &rules(2_200)).await.unwrap() };
+    let step = || async { store.sqlite.tick(concert(), &rules(2_200).into()).await.unwrap() };
     assert_eq!(step().await, Ticked { admitted: 1_000, dropped: 0, more: true });
     assert_eq!(store.rank(1_001).await, 1);
     assert_eq!(step().await, Ticked { admitted: 1_000, dropped: 0, more: true });
     assert_eq!(step().await, Ticked { admitted: 200, dropped: 0, more: false });
     assert_eq!(step().await, Ticked::default());
-    let overview = store.sqlite.overview(concert()).await.unwrap();
+    let overview = store.sqlite.counts(concert()).await.unwrap();
     assert_eq!((overview.waiting, overview.active, overview.admitted), (300, 2_200, 2_200));
     assert_eq!(store.counted().await, 2 * 300, "each level counts who waits");
 }
@@ -97,16 +97,16 @@ async fn a_step_admits_in_order_up_to_its_bound_and_says_that_there_is_more() {
 async fn more_late_places_than_a_step_drops_keep_no_room_and_no_user_out_for_ever() {
     let store = TestStore::with_waiting(2_500).await;
     for _ in 0..2 {
-        store.sqlite.tick(concert(), &rules(2_000)).await.unwrap();
+        store.sqlite.tick(concert(), &rules(2_000).into()).await.unwrap();
     }
     store.clock.advance(CLAIM);
-    let overview = store.sqlite.overview(concert()).await.unwrap();
+    let overview = store.sqlite.counts(concert()).await.unwrap();
     assert_eq!((overview.waiting, overview.active), (500, 0), "late is ended, dropped or not");
 
     let admitted = 500;
-    let step = store.sqlite.tick(concert(), &rules(2_000)).await.unwrap();
+    let step = store.sqlite.tick(concert(), &rules(2_000).into()).await.unwrap();
     assert_eq!(step, Ticked { admitted, dropped: 1_000, more: true });
-    let step = store.sqlite.tick(concert(), &rules(2_000)).await.unwrap();
+    let step = store.sqlite.tick(concert(), &rules(2_000).into()).await.unwrap();
     assert_eq!((step.admitted, step.dropped), (0, 1_000));
 }
 
@@ -116,9 +116,9 @@ async fn a_user_whose_late_place_the_drop_has_not_come_to_can_join_again() {
     store.clock.advance(24 * HOUR);
     let join =
         Join { concert: concert(), user: user(3_000), token: QueueToken::from_bytes([1; 16]) };
-    let joined = store.sqlite.join(join, &rules(0)).await.unwrap();
+    let joined = store.sqlite.join(join, &rules(0).into()).await.unwrap();
     assert!(joined.first);
-    while store.sqlite.tick(concert(), &rules(0)).await.unwrap().more {}
+    while store.sqlite.tick(concert(), &rules(0).into()).await.unwrap().more {}
     assert_eq!(store.counted().await, 2);
     let place = store.sqlite.poll(&joined.place.token, None, &rules(0)).await.unwrap();
     assert_eq!(place.unwrap().standing, Standing::Waiting { rank: 1 });

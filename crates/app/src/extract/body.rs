@@ -19,8 +19,6 @@ use crate::middleware::Admission;
 
 /// The largest body in bytes.
 const DEFAULT_LIMIT: usize = 64 * 1024;
-/// The largest body that describes seats, in bytes.
-pub const SEAT_FILE_LIMIT: usize = 4 * 1024 * 1024;
 /// How long a client may take to begin a body, and how many bytes a second it sends at least: who
 /// sends a byte now and then would else keep a handler for ever.
 const BODY_GRACE: Duration = Duration::from_secs(10);
@@ -32,7 +30,7 @@ const MAX_MESSAGE: usize = 200;
 
 /// The body of a request, read and not yet understood.
 #[derive(Debug)]
-pub struct Body<const LIMIT: usize = DEFAULT_LIMIT>(ApiResult<Bytes>);
+pub struct Body<const LIMIT: usize = DEFAULT_LIMIT>(pub(super) ApiResult<Bytes>);
 
 impl<const LIMIT: usize> Body<LIMIT> {
     /// The JSON object in the body.
@@ -46,23 +44,49 @@ impl<const LIMIT: usize> FromRequest for Body<LIMIT> {
     type Future = LocalBoxFuture<'static, Result<Self, Infallible>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let announced = check_size::<LIMIT>(request).and_then(|()| check_type(request));
-        let payload = payload.take();
-        let admission = request.extensions().get::<Admission>().cloned();
-        async move {
-            let read = match announced {
-                Ok(()) => read::<LIMIT>(payload).await,
-                Err(refusal) => Err(refusal),
-            };
-            // Only now: a slow sender takes nobody's place.
-            let entered = match admission {
-                Some(admission) => admission.enter().await,
-                None => Ok(()),
-            };
-            Ok(Self(entered.and(read)))
-        }
-        .boxed_local()
+        let body = receive::<LIMIT>(request, payload, &[Media::Json]);
+        async move { Ok(Self(body.await.map(|(_, bytes)| bytes))) }.boxed_local()
     }
+}
+
+/// What a body is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Media {
+    Json,
+    Csv,
+}
+
+impl Media {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Csv => "text/csv",
+        }
+    }
+}
+
+/// Reads a body of one of these kinds.
+pub(super) fn receive<const LIMIT: usize>(
+    request: &HttpRequest,
+    payload: &mut Payload,
+    kinds: &'static [Media],
+) -> LocalBoxFuture<'static, ApiResult<(Media, Bytes)>> {
+    let announced = check_size::<LIMIT>(request).and_then(|()| check_type(request, kinds));
+    let payload = payload.take();
+    let admission = request.extensions().get::<Admission>().cloned();
+    async move {
+        let read = match announced {
+            Ok(media) => read::<LIMIT>(payload).await.map(|bytes| (media, bytes)),
+            Err(refusal) => Err(refusal),
+        };
+        // Only now: a slow sender takes nobody's place.
+        let entered = match admission {
+            Some(admission) => admission.enter().await,
+            None => Ok(()),
+        };
+        entered.and(read)
+    }
+    .boxed_local()
 }
 
 fn check_size<const LIMIT: usize>(request: &HttpRequest) -> ApiResult<()> {
@@ -73,19 +97,22 @@ fn check_size<const LIMIT: usize>(request: &HttpRequest) -> ApiResult<()> {
     }
 }
 
-fn check_type(request: &HttpRequest) -> ApiResult<()> {
+fn check_type(request: &HttpRequest, kinds: &[Media]) -> ApiResult<Media> {
     let refuse = |detail| Err(ApiError::new(ErrorCode::UnsupportedMediaType, detail));
     let encoded = request.headers().get(CONTENT_ENCODING);
     if encoded.is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
-        return refuse("the body must be sent without a content encoding");
+        return refuse("the body must be sent without a content encoding".to_owned());
     }
     let mime = request.mime_type().ok().flatten();
     let charset = mime.as_ref().and_then(|mime| mime.get_param("charset"));
-    let json = mime.as_ref().is_some_and(|mime| mime.essence_str() == "application/json");
-    if !json || charset.is_some_and(|charset| charset != "utf-8") {
-        return refuse("the body must be application/json in UTF-8");
+    let essence = mime.as_ref().map(|mime| mime.essence_str());
+    match kinds.iter().find(|kind| essence == Some(kind.name())) {
+        Some(kind) if charset.is_none_or(|charset| charset == "utf-8") => Ok(*kind),
+        _ => {
+            let names: Vec<_> = kinds.iter().map(|kind| kind.name()).collect();
+            refuse(format!("the body must be {} in UTF-8", names.join(" or ")))
+        }
     }
-    Ok(())
 }
 
 async fn read<const LIMIT: usize>(payload: Payload) -> ApiResult<Bytes> {

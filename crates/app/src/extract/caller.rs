@@ -85,6 +85,14 @@ impl Caller {
         }
     }
 
+    /// Who is calling, where that is known.
+    pub fn known(&self) -> Option<UserId> {
+        match self {
+            Self::Trusted(header) => header.as_ref().ok().copied(),
+            Self::Jwt(identity) => Some(identity.user),
+        }
+    }
+
     /// Whether the caller may use the admin routes.
     pub fn admin(&self) -> ApiResult<()> {
         match self {

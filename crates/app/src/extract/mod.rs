@@ -7,18 +7,22 @@
 
 mod body;
 mod caller;
+mod edit;
 mod idempotency;
 mod origin;
 mod page;
 mod path;
+mod seat_file;
 mod token;
 
-pub use body::{Body, Bounded, Named, Object, SEAT_FILE_LIMIT, given, nullable};
+pub use body::{Body, Bounded, Named, Object, given, nullable};
 pub use caller::{Caller, USER_HEADER};
+pub use edit::edit;
 pub use idempotency::{KEY_HEADER, claim, idempotency_key};
 pub use origin::origin;
-pub use page::{PageQuery, query};
+pub use page::{PageQuery, query, single};
 pub use path::path_id;
+pub use seat_file::SeatFile;
 pub use token::{TOKEN_HEADER, queue_token};
 
 use actix_web::HttpRequest;

@@ -15,7 +15,8 @@ pub fn query(request: &HttpRequest, name: &str) -> ApiResult<Vec<String>> {
     Ok(named.map(|(_, value)| value).collect())
 }
 
-fn single(request: &HttpRequest, name: &str) -> ApiResult<Option<String>> {
+/// The value of a query parameter that may be given once.
+pub fn single(request: &HttpRequest, name: &str) -> ApiResult<Option<String>> {
     let mut values = query(request, name)?;
     if values.len() > 1 {
         return Err(ApiError::invalid(name, "must be given once"));

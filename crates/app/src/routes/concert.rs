@@ -2,7 +2,7 @@
 
 pub(crate) mod written;
 
-use actix_web::{HttpRequest, HttpResponse, get};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, get};
 use concert_domain::concert::{Concert, RankedConcert, ScheduleListing, Seat, SeatStatus};
 use concert_domain::{ConcertId, ScheduleId, SeatId, Timestamp, Won};
 use serde::Serialize;
@@ -11,7 +11,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use self::written::{SCHEDULES, tagged, untagged, wanted_seats};
 use super::State;
-use super::reply::PageOf;
+use super::reply::{PageOf, versioned};
 use super::schema::{Day, Id, Instant, Money, SeatState};
 use crate::error::ApiResult;
 use crate::error::ErrorCode::{ConcertNotFound, InvalidInput, ScheduleNotFound};
@@ -48,6 +48,13 @@ pub(super) struct ConcertView {
     /// Grows by one with every edit.
     #[schema(minimum = 1, example = 1)]
     version: i64,
+}
+
+impl ConcertView {
+    /// The concert under the tag of its version.
+    pub(super) fn answer(self, mut response: HttpResponseBuilder) -> HttpResponse {
+        versioned(response.json(&self), self.version)
+    }
 }
 
 impl From<Concert> for ConcertView {
@@ -222,12 +229,16 @@ async fn rank_concerts(state: State, request: HttpRequest) -> ApiResult<HttpResp
 #[utoipa::path(
     tag = "concerts",
     params(ConcertIdPath),
-    responses((status = 200, description = "The concert", body = ConcertView), FindConcertRefusals),
+    responses(
+        (status = 200, description = "The concert", body = ConcertView,
+            headers(("ETag" = String, description = "Its version"))),
+        FindConcertRefusals,
+    ),
 )]
 #[get("/concerts/{concertId}")]
 async fn find_concert(state: State, request: HttpRequest) -> ApiResult<HttpResponse> {
     let concert = state.services.concerts.concert(path_id(&request, "concertId")?).await?;
-    Ok(HttpResponse::Ok().json(ConcertView::from(concert)))
+    Ok(ConcertView::from(concert).answer(HttpResponse::Ok()))
 }
 
 /// List the schedules of the concert that the token is admitted to.

@@ -1,7 +1,7 @@
 //! Shapes that many answers share.
 
 use actix_web::HttpResponse;
-use actix_web::http::header::{HeaderName, HeaderValue, LOCATION};
+use actix_web::http::header::{ETAG, HeaderName, HeaderValue, LOCATION};
 use concert_domain::{Applied, Page};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -30,6 +30,14 @@ impl<T: Serialize> PageOf<T> {
             items: page.items.into_iter().map(item).collect(),
         })
     }
+}
+
+/// An answer about a thing that operators edit: its version is its tag, for `If-Match`.
+pub fn versioned(mut response: HttpResponse, version: i64) -> HttpResponse {
+    if let Ok(tag) = HeaderValue::try_from(format!("\"{version}\"")) {
+        response.headers_mut().insert(ETAG, tag);
+    }
+    response
 }
 
 /// 201 with the place of what was made.

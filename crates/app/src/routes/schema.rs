@@ -3,6 +3,7 @@
 //! The domain crate knows nothing of OpenAPI, so its value types get their schemas here, once;
 //! fields name them with `#[schema(value_type = ...)]`.
 
+use concert_domain::audit::{Action, Resource};
 use concert_domain::concert::SeatStatus;
 use concert_domain::id::MAX_ID;
 use concert_domain::payment::PaymentStatus;
@@ -60,6 +61,16 @@ schemas! {
     /// What a queue does.
     QueueMode: names("OPEN admits; HOLD admits nobody; DRAIN takes nobody new.",
         [Mode::Open, Mode::Hold, Mode::Drain]);
+    /// Seats as comma-separated values.
+    SeatSheet: ObjectBuilder::new().schema_type(Type::String).description(Some(
+        "Comma-separated values in UTF-8. The first line names the columns, in any order: `price`, and \
+         `number`, or `from` and `to`, or all four, of which each further line then has `number` or \
+         the two others. Whole numbers from 1 to 1000000 in digits; at most 100000 seats.",
+    )).examples([json!("from,to,price\n1,10,150000\n11,50,120000\n")]).build();
+    /// What sort of thing an operator changed.
+    ResourceKind: words("What sort of thing was changed.", Resource::ALL.iter().map(|r| r.word()));
+    /// What an operator did to a thing.
+    ActionName: words("What was done to it.", Action::ALL.iter().map(|action| action.word()));
 }
 
 fn integer(description: &str, minimum: i64, maximum: i64, example: i64) -> Object {
@@ -88,5 +99,13 @@ fn names<T: serde::Serialize, const N: usize>(description: &str, values: [T; N])
         .schema_type(Type::String)
         .description(Some(description))
         .enum_values(Some(values.map(|value| json!(value))))
+        .build()
+}
+
+fn words(description: &str, words: impl Iterator<Item = &'static str>) -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .description(Some(description))
+        .enum_values(Some(words))
         .build()
 }

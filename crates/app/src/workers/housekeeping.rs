@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use concert_domain::audit::AuditLog;
 use concert_domain::event::Outbox;
 use concert_domain::ports::Services;
 use concert_domain::queue::QueueService;
@@ -19,14 +20,18 @@ pub(super) struct Housekeeping {
     answers: Arc<dyn IdempotencyStore>,
     queue: Arc<QueueService>,
     outbox: Arc<dyn Outbox>,
+    audit: Arc<dyn AuditLog>,
+    keep_audit: Duration,
 }
 
 impl Housekeeping {
-    pub(super) fn new(ports: &Ports, services: &Services) -> Self {
+    pub(super) fn new(ports: &Ports, services: &Services, keep_audit: Duration) -> Self {
         Self {
             answers: ports.answers.clone(),
             queue: services.queue.clone(),
             outbox: ports.outbox.clone(),
+            audit: ports.audit.clone(),
+            keep_audit,
         }
     }
 }
@@ -42,6 +47,7 @@ impl Worker for Housekeeping {
             self.answers.purge(BATCH).await?,
             self.queue.purge(BATCH).await?,
             self.outbox.purge(KEEP_PUBLISHED, BATCH).await?,
+            self.audit.purge(self.keep_audit, BATCH).await?,
         ];
         Ok(removed.contains(&BATCH))
     }

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use concert_domain::event::{EventLog, Outbox, PAYMENT_TOPIC, PartitionLease};
-use concert_domain::queue::{Overview, QueueStore};
+use concert_domain::queue::{Counts, QueueStore};
 use concert_domain::{ConcertId, Ports, Result};
 
 use super::Worker;
@@ -82,7 +82,7 @@ impl Sampler {
     async fn queues(&self) -> Result<()> {
         let mut queues = Vec::new();
         for concert in self.queue.live_concerts().await?.into_iter().take(MOST_QUEUES) {
-            queues.push((concert, self.queue.overview(concert).await?));
+            queues.push((concert, self.queue.counts(concert).await?));
         }
         queues.sort_unstable_by_key(|(_, seen)| std::cmp::Reverse(seen.waiting + seen.active));
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
@@ -93,7 +93,7 @@ impl Sampler {
 
 /// The busiest under their own names, the others together as `other`; who was shown before and is
 /// not any more stands at zero.
-fn show(shown: &mut BTreeSet<ConcertId>, queues: &[(ConcertId, Overview)]) {
+fn show(shown: &mut BTreeSet<ConcertId>, queues: &[(ConcertId, Counts)]) {
     let mut gone = shown.clone();
     let (mut waiting, mut active) = (0, 0);
     for (at, (concert, seen)) in queues.iter().enumerate() {
@@ -135,8 +135,6 @@ impl Worker for Sampler {
 
 #[cfg(test)]
 mod tests {
-    use concert_domain::queue::Policy;
-
     use super::*;
 
     #[test]
@@ -146,8 +144,7 @@ mod tests {
             let queues: Vec<_> = (1..=30)
                 .map(|n| {
                     let concert = ConcertId::try_from(round * 30 + n).unwrap();
-                    let policy = Policy::default();
-                    (concert, Overview { policy, waiting: 1, active: 1, admitted: 1 })
+                    (concert, Counts { waiting: 1, active: 1, admitted: 1 })
                 })
                 .collect();
             show(&mut shown, &queues);

@@ -4,6 +4,7 @@ use super::{
     Concert, ConcertPatch, ConcertWriter, EditedSeat, NewSeat, Schedule, SchedulePatch, SeatChange,
     SeatLocation, SeatPatch, text,
 };
+use crate::audit::Edit;
 use crate::point::MAX_BALANCE;
 use crate::{ConcertId, Error, IdAllocator, IdKind, Result, ScheduleId, SeatId, Timestamp, Won};
 
@@ -39,30 +40,36 @@ impl ConcertAdmin {
     /// Adds a concert.
     pub async fn create_concert(
         &self,
+        edit: Edit,
         title: String,
         description: Option<String>,
     ) -> Result<Concert> {
         check_concert(Some(&title), description.as_deref())?;
         let id = self.ids.next(IdKind::Concert).await?;
         let concert = Concert { id, title, description, version: 1 };
-        self.writer.create_concert(concert.clone()).await?;
+        self.writer.create_concert(edit, concert.clone()).await?;
         Ok(concert)
     }
 
     /// Edits a concert.
-    pub async fn update_concert(&self, id: ConcertId, patch: ConcertPatch) -> Result<Concert> {
+    pub async fn update_concert(
+        &self,
+        edit: Edit,
+        id: ConcertId,
+        patch: ConcertPatch,
+    ) -> Result<Concert> {
         check_concert(
             patch.title.as_deref(),
             patch.description.as_ref().and_then(|d| d.as_deref()),
         )?;
-        let concert = self.writer.update_concert(id, patch).await?;
+        let concert = self.writer.update_concert(edit, id, patch).await?;
         self.changes.announce_concert(id, &[]).await;
         Ok(concert)
     }
 
     /// Removes a concert with its schedules and seats.
-    pub async fn delete_concert(&self, id: ConcertId) -> Result<()> {
-        let schedules = self.writer.delete_concert(id).await?;
+    pub async fn delete_concert(&self, edit: Edit, id: ConcertId) -> Result<()> {
+        let schedules = self.writer.delete_concert(edit, id).await?;
         self.changes.announce_concert(id, &schedules).await;
         Ok(())
     }
@@ -70,6 +77,7 @@ impl ConcertAdmin {
     /// Adds a schedule.
     pub async fn create_schedule(
         &self,
+        edit: Edit,
         concert_id: ConcertId,
         starts_at: Timestamp,
         reservation_opens_at: Timestamp,
@@ -79,27 +87,42 @@ impl ConcertAdmin {
         }
         let id = self.ids.next(IdKind::Schedule).await?;
         let schedule = Schedule { id, concert_id, starts_at, reservation_opens_at, version: 1 };
-        self.writer.create_schedule(schedule.clone()).await?;
+        self.writer.create_schedule(edit, schedule.clone()).await?;
         self.changes.announce_concert(concert_id, &[id]).await;
         Ok(schedule)
     }
 
+    /// A schedule as it is now.
+    pub async fn find_schedule(&self, id: ScheduleId) -> Result<Schedule> {
+        self.writer.find_schedule(id).await
+    }
+
     /// Edits a schedule.
-    pub async fn update_schedule(&self, id: ScheduleId, patch: SchedulePatch) -> Result<Schedule> {
-        let schedule = self.writer.update_schedule(id, patch).await?;
+    pub async fn update_schedule(
+        &self,
+        edit: Edit,
+        id: ScheduleId,
+        patch: SchedulePatch,
+    ) -> Result<Schedule> {
+        let schedule = self.writer.update_schedule(edit, id, patch).await?;
         self.changes.announce_concert(schedule.concert_id, &[id]).await;
         Ok(schedule)
     }
 
     /// Removes a schedule with its seats.
-    pub async fn delete_schedule(&self, id: ScheduleId) -> Result<()> {
-        let concert = self.writer.delete_schedule(id).await?;
+    pub async fn delete_schedule(&self, edit: Edit, id: ScheduleId) -> Result<()> {
+        let concert = self.writer.delete_schedule(edit, id).await?;
         self.changes.announce_concert(concert, &[id]).await;
         Ok(())
     }
 
     /// Adds seats, all or none; answers how many.
-    pub async fn create_seats(&self, schedule: ScheduleId, ranges: &[SeatRange]) -> Result<u32> {
+    pub async fn create_seats(
+        &self,
+        edit: Edit,
+        schedule: ScheduleId,
+        ranges: &[SeatRange],
+    ) -> Result<u32> {
         let count = check_ranges(ranges)?;
         let mut id = self.ids.block(IdKind::Seat, count).await?.first;
         let mut seats = Vec::with_capacity(count as usize);
@@ -110,27 +133,32 @@ impl ConcertAdmin {
                 id += 1;
             }
         }
-        let concert = self.writer.create_seats(schedule, seats).await?;
+        let concert = self.writer.create_seats(edit, schedule, seats).await?;
         self.changes.announce(&[SeatLocation { schedule, concert }]).await;
         Ok(count)
     }
 
     /// Edits a seat.
-    pub async fn update_seat(&self, id: SeatId, patch: SeatPatch) -> Result<EditedSeat> {
+    pub async fn update_seat(
+        &self,
+        edit: Edit,
+        id: SeatId,
+        patch: SeatPatch,
+    ) -> Result<EditedSeat> {
         if patch.number.is_some_and(|number| !(1..=MAX_SEAT_NUMBER).contains(&number)) {
             return Err(Error::invalid("number", format!("must be 1 to {MAX_SEAT_NUMBER}")));
         }
         if let Some(price) = patch.price {
             check_price("price", price)?;
         }
-        let edited = self.writer.update_seat(id, patch).await?;
+        let edited = self.writer.update_seat(edit, id, patch).await?;
         self.changes.announce(&[edited.location]).await;
         Ok(edited)
     }
 
     /// Removes a seat.
-    pub async fn delete_seat(&self, id: SeatId) -> Result<()> {
-        let location = self.writer.delete_seat(id).await?;
+    pub async fn delete_seat(&self, edit: Edit, id: SeatId) -> Result<()> {
+        let location = self.writer.delete_seat(edit, id).await?;
         self.changes.announce(&[location]).await;
         Ok(())
     }

@@ -1,6 +1,7 @@
 use async_trait::async_trait;
 
 use super::{Concert, Perishable, RankedConcert, Schedule, ScheduleListing, SeatMap, SeatOffer};
+use crate::audit::Edit;
 use crate::{ConcertId, Page, PageRequest, Result, ScheduleId, SeatId, Seen, Timestamp, Won};
 
 /// Port: reads of the catalogue.
@@ -52,6 +53,8 @@ pub struct SchedulePatch {
     pub starts_at: Option<Timestamp>,
     /// The new opening.
     pub reservation_opens_at: Option<Timestamp>,
+    /// Whether it is to be moved although seats are held or sold.
+    pub move_taken: bool,
 }
 
 /// A change of a seat; what is `None` stays.
@@ -94,36 +97,59 @@ pub struct SeatLocation {
 
 /// Port: upkeep of the catalogue.
 ///
-/// * Every edit MUST be one transaction, and MUST add one to the row's version.
+/// * Every edit MUST be one transaction, MUST add one to the row's version, and MUST leave one line
+///   in the [`AuditLog`](crate::audit::AuditLog), in the same transaction.
+/// * An edit on a version that its condition does not name MUST change nothing:
+///   [`Error::StaleVersion`]. Of two edits on the same version one MUST be refused. (Seats have no
+///   version: what guards them is whether they are taken.)
 /// * A seat that is held (and the hold has not ended) or sold MUST be neither changed nor
 ///   deleted, nor the schedule or concert that has it: [`Error::SeatNotAvailable`].
-/// * A schedule with a sold seat MUST NOT change its start: [`Error::SeatNotAvailable`].
+/// * A schedule with a held or sold seat MUST NOT change its start, unless the edit says that it is
+///   to be moved all the same: [`Error::SeatNotAvailable`].
 /// * Two seats of a schedule MUST NOT have one number: [`Error::Conflict`].
 ///
+/// [`Error::StaleVersion`]: crate::Error::StaleVersion
 /// [`Error::SeatNotAvailable`]: crate::Error::SeatNotAvailable
 /// [`Error::Conflict`]: crate::Error::Conflict
 #[cfg_attr(test, mockall::automock)]
 #[async_trait]
 pub trait ConcertWriter: Send + Sync {
     /// Adds a concert, version 1.
-    async fn create_concert(&self, concert: Concert) -> Result<()>;
+    async fn create_concert(&self, edit: Edit, concert: Concert) -> Result<()>;
     /// Edits a concert; `ConcertNotFound`.
-    async fn update_concert(&self, id: ConcertId, patch: ConcertPatch) -> Result<Concert>;
+    async fn update_concert(
+        &self,
+        edit: Edit,
+        id: ConcertId,
+        patch: ConcertPatch,
+    ) -> Result<Concert>;
     /// Removes a concert with its schedules and seats; `ConcertNotFound`. Answers the schedules.
-    async fn delete_concert(&self, id: ConcertId) -> Result<Vec<ScheduleId>>;
+    async fn delete_concert(&self, edit: Edit, id: ConcertId) -> Result<Vec<ScheduleId>>;
 
+    /// A schedule as it is now; `ScheduleNotFound`.
+    async fn find_schedule(&self, id: ScheduleId) -> Result<Schedule>;
     /// Adds a schedule, version 1; `ConcertNotFound`; `Conflict` past [`MAX_SCHEDULES`].
-    async fn create_schedule(&self, schedule: Schedule) -> Result<()>;
+    async fn create_schedule(&self, edit: Edit, schedule: Schedule) -> Result<()>;
     /// Edits a schedule; `ScheduleNotFound`; `Invalid` if it would open after its start.
-    async fn update_schedule(&self, id: ScheduleId, patch: SchedulePatch) -> Result<Schedule>;
+    async fn update_schedule(
+        &self,
+        edit: Edit,
+        id: ScheduleId,
+        patch: SchedulePatch,
+    ) -> Result<Schedule>;
     /// Removes a schedule with its seats; `ScheduleNotFound`. Answers the concert.
-    async fn delete_schedule(&self, id: ScheduleId) -> Result<ConcertId>;
+    async fn delete_schedule(&self, edit: Edit, id: ScheduleId) -> Result<ConcertId>;
 
     /// Adds seats, all or none; `ScheduleNotFound`; `Conflict` past [`MAX_SEATS`]. Answers the
     /// concert.
-    async fn create_seats(&self, schedule: ScheduleId, seats: Vec<NewSeat>) -> Result<ConcertId>;
+    async fn create_seats(
+        &self,
+        edit: Edit,
+        schedule: ScheduleId,
+        seats: Vec<NewSeat>,
+    ) -> Result<ConcertId>;
     /// Edits a seat; `SeatNotFound`.
-    async fn update_seat(&self, id: SeatId, patch: SeatPatch) -> Result<EditedSeat>;
+    async fn update_seat(&self, edit: Edit, id: SeatId, patch: SeatPatch) -> Result<EditedSeat>;
     /// Removes a seat; `SeatNotFound`. Answers where it was.
-    async fn delete_seat(&self, id: SeatId) -> Result<SeatLocation>;
+    async fn delete_seat(&self, edit: Edit, id: SeatId) -> Result<SeatLocation>;
 }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::concurrent::all_at_once;
 use crate::queue::{QueueService, TokenDigest};
-use crate::{Error, ErrorKind, Result};
+use crate::{ConcertId, Error, ErrorKind, Result};
 
 /// How often an event is tried before it becomes a dead letter. A dependency that is down is no
 /// try: the consumer waits for it.
@@ -50,7 +50,7 @@ impl Batch {
 /// An event that was understood: what it does to the books, and the place whose slot it frees.
 struct Step {
     progress: Progress,
-    place: Option<TokenDigest>,
+    place: Option<(ConcertId, TokenDigest)>,
 }
 
 impl Consumer {
@@ -158,7 +158,8 @@ impl Consumer {
     async fn consume_runs(&self, runs: Vec<Vec<Step>>) -> Result<()> {
         let places: Vec<_> = runs.iter().flatten().filter_map(|step| step.place).collect();
         for some in places.chunks(AT_ONCE) {
-            let freed = all_at_once(some.iter().map(|place| self.queue.finish(*place))).await;
+            let finish = |(concert, place): &_| self.queue.finish(*concert, *place);
+            let freed = all_at_once(some.iter().map(finish)).await;
             freed.into_iter().collect::<Result<()>>()?;
         }
         let progress = |run: Vec<Step>| run.into_iter().map(|step| step.progress).collect();
@@ -184,8 +185,8 @@ impl Consumer {
 
     async fn handle(&self, lease: PartitionLease, entry: &LogEntry) -> Result<()> {
         let step = self.understood(lease, entry)?;
-        if let Some(place) = step.place {
-            self.queue.finish(place).await?;
+        if let Some((concert, place)) = step.place {
+            self.queue.finish(concert, place).await?;
         }
         self.store.commit(step.progress).await
     }
@@ -194,7 +195,8 @@ impl Consumer {
         let (event, data) = understand(&entry.record.value)?;
         let effect = effect_of(&event, &data)?;
         let progress = self.progress(lease, entry, Some(event.id), effect);
-        Ok(Step { progress, place: data.queue_place })
+        let place = data.queue_place.map(|place| (data.concert_id, place));
+        Ok(Step { progress, place })
     }
 
     fn progress(

@@ -69,7 +69,8 @@ impl PaymentService {
         let paid = self.store.settle(settlement).await?;
         if let Applied::Fresh(_) = paid {
             let announce = async { self.changes.announce(&[location]).await };
-            let finish = async { self.queue.finish(pass.digest).await.map_or((), |()| ()) };
+            let finish =
+                async { self.queue.finish(pass.concert, pass.digest).await.map_or((), |()| ()) };
             both(announce, finish).await;
         }
         Ok(paid)

@@ -1,11 +1,13 @@
 //! The waiting queue: who may buy now, and who waits at which place.
 
 mod pace;
+mod policies;
 mod ports;
 mod seal;
 mod service;
 
 pub use pace::Pace;
+pub use policies::Policies;
 pub use ports::*;
 pub use seal::{Seal, SealKey, SealedToken};
 pub use service::{QueueService, Ticket, TicketStatus};
@@ -129,8 +131,25 @@ pub enum Mode {
     Drain,
 }
 
+impl Mode {
+    /// The mode as stores keep it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Open => "OPEN",
+            Self::Hold => "HOLD",
+            Self::Drain => "DRAIN",
+        }
+    }
+
+    /// The mode of a word.
+    pub fn of_word(word: &str) -> Option<Self> {
+        [Self::Open, Self::Hold, Self::Drain].into_iter().find(|mode| mode.word() == word)
+    }
+}
+
 /// A concert's own queue policy; what is absent follows the service's [`Rules`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Policy {
     /// What the queue does.
     pub mode: Mode,
@@ -163,6 +182,31 @@ impl Policy {
                 .admissions_per_second
                 .unwrap_or(self.admissions_per_second),
         }
+    }
+}
+
+/// A concert's policy as the store keeps it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct KeptPolicy {
+    /// The policy.
+    pub policy: Policy,
+    /// Grows by one with every change, from 1; 0 while nobody has set one.
+    pub version: i64,
+}
+
+/// What holds for one concert's queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms {
+    /// The service's rules.
+    pub rules: Rules,
+    /// The concert's own policy, as far as the caller knows it.
+    pub own: KeptPolicy,
+}
+
+/// The terms of a concert without a policy of its own.
+impl From<Rules> for Terms {
+    fn from(rules: Rules) -> Self {
+        Self { rules, own: KeptPolicy::default() }
     }
 }
 
@@ -230,17 +274,24 @@ pub struct Pass {
     pub concert: ConcertId,
 }
 
-/// What an operator sees of a queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Overview {
-    /// The concert's own policy.
-    pub policy: Policy,
+/// How many are in a queue, and were.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
     /// How many wait.
     pub waiting: u64,
     /// How many are admitted and not past their deadline.
     pub active: u64,
     /// How many were ever admitted.
     pub admitted: u64,
+}
+
+/// What an operator sees of a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Overview {
+    /// The concert's own policy.
+    pub own: KeptPolicy,
+    /// How many are in it.
+    pub counts: Counts,
 }
 
 #[cfg(test)]

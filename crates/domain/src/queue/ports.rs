@@ -1,6 +1,9 @@
 use async_trait::async_trait;
 
-use super::{Overview, Pass, Place, Policy, PolicyPatch, QueueToken, Rules, SealKey, TokenDigest};
+use super::{
+    Counts, KeptPolicy, Pass, Place, PolicyPatch, QueueToken, Rules, SealKey, Terms, TokenDigest,
+};
+use crate::audit::Edit;
 use crate::{ConcertId, Result, UserId};
 
 /// Port: where fresh tokens come from.
@@ -56,11 +59,14 @@ pub struct Ticked {
 
 /// Port: the queues of all concerts.
 ///
-/// A *transition* (`join`, `leave`, `finish`, `tick`, `set_policy`, and the claim made by `poll`
-/// and `enter`) is atomic, and each but the claim ends with the *admission step* in the same
-/// atomic unit: drop what is past its deadline, then admit from the head while there is room, the
-/// mode is not HOLD and the rate allows.
+/// A *transition* (`join`, `finish`, `tick`, and the claim made by `poll` and `enter`) is atomic,
+/// and each but the claim ends with the *admission step* in the same atomic unit: drop what is
+/// past its deadline, then admit from the head while there is room, the mode is not HOLD and the
+/// rate allows.
 ///
+/// * A transition is told the concert's policy with its version. The newest that any transition
+///   told MUST hold, for this one too: so a change holds for every instance as soon as one
+///   transition told it, and a queue that lost everything learns the policy with the next one.
 /// * At any instant at most the limit's number of tokens of a concert MUST be active, on any
 ///   number of instances, also right after the store lost everything. (A limit that is lowered
 ///   ends no stay; it only stops admission.)
@@ -85,7 +91,7 @@ pub struct Ticked {
 pub trait QueueStore: Send + Sync {
     /// Takes a place at the tail. [`Error::QueueClosed`](crate::Error::QueueClosed) in mode DRAIN
     /// for a user without a live place.
-    async fn join(&self, join: Join, rules: &Rules) -> Result<Joined>;
+    async fn join(&self, join: Join, terms: &Terms) -> Result<Joined>;
 
     /// Where the token stands; counts as a request of an admitted token.
     async fn poll(
@@ -120,27 +126,48 @@ pub trait QueueStore: Send + Sync {
         self.enter(token, holder, rules).await
     }
 
-    /// Ends a place, waiting or active; does nothing if it has ended or is unknown.
-    async fn finish(&self, place: TokenDigest, rules: &Rules) -> Result<()>;
+    /// Ends a place of the concert, waiting or active; does nothing if it has ended or is unknown.
+    async fn finish(&self, concert: ConcertId, place: TokenDigest, terms: &Terms) -> Result<()>;
 
     /// The admission step alone, bounded in size.
-    async fn tick(&self, concert: ConcertId, rules: &Rules) -> Result<Ticked>;
+    async fn tick(&self, concert: ConcertId, terms: &Terms) -> Result<Ticked>;
 
     /// The concerts that have a live token, from an index (never by a scan of all tokens).
     async fn live_concerts(&self) -> Result<Vec<ConcertId>>;
 
-    /// The policy and the counts of a concert, which need not have a queue.
-    async fn overview(&self, concert: ConcertId) -> Result<Overview>;
-
-    /// Changes a concert's policy; answers the new one.
-    async fn set_policy(
-        &self,
-        concert: ConcertId,
-        patch: PolicyPatch,
-        rules: &Rules,
-    ) -> Result<Policy>;
+    /// The counts of a concert, which need not have a queue.
+    async fn counts(&self, concert: ConcertId) -> Result<Counts>;
 
     /// Forgets tokens that ended longer ago than [`Rules::remember_ttl`], at most `limit`;
     /// answers how many.
     async fn purge(&self, rules: &Rules, limit: u32) -> Result<u32>;
+}
+
+/// The most concerts with a policy of their own: all of them are read at every tick.
+pub const MAX_POLICIES: u32 = 10_000;
+
+/// Port: the policies of queues, durable.
+///
+/// * A change MUST be one transaction, MUST change only what it names, MUST add one to the version,
+///   and MUST leave one line in the [`AuditLog`](crate::audit::AuditLog), in the same transaction.
+/// * A change on a version that its condition does not name MUST change nothing: `StaleVersion`.
+/// * A read MUST show every change that was acknowledged before it began.
+/// * A policy MUST go with its concert.
+#[cfg_attr(test, mockall::automock)]
+#[async_trait]
+pub trait PolicyStore: Send + Sync {
+    /// Every policy that was ever set, at most [`MAX_POLICIES`].
+    async fn policies(&self) -> Result<Vec<(ConcertId, KeptPolicy)>>;
+
+    /// A concert's policy; the default one if none was set.
+    async fn policy(&self, concert: ConcertId) -> Result<KeptPolicy>;
+
+    /// Changes a concert's policy; answers the new one. `ConcertNotFound`; `Conflict` past
+    /// [`MAX_POLICIES`].
+    async fn set_policy(
+        &self,
+        edit: Edit,
+        concert: ConcertId,
+        patch: PolicyPatch,
+    ) -> Result<KeptPolicy>;
 }

@@ -2,9 +2,10 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::{
-    Join, Overview, Pass, Place, Policy, PolicyPatch, QueueStore, QueueToken, Rules, Seal,
-    SealKeys, SealedToken, Standing, Ticked, TokenDigest, TokenSource,
+    Join, Overview, Pass, Place, Policies, Policy, PolicyPatch, QueueStore, QueueToken, Rules, Seal,
+    SealKeys, SealedToken, Standing, Terms, Ticked, TokenDigest, TokenSource,
 };
+use crate::audit::Edit;
 use crate::concert::ConcertService;
 use crate::{ConcertId, Error, Result, Timestamp, UserId};
 
@@ -47,6 +48,7 @@ pub struct Ticket {
 /// Use cases of the queue slice.
 pub struct QueueService {
     store: Arc<dyn QueueStore>,
+    policies: Policies,
     tokens: Arc<dyn TokenSource>,
     keys: Arc<dyn SealKeys>,
     seal: OnceLock<Seal>,
@@ -55,15 +57,17 @@ pub struct QueueService {
 }
 
 impl QueueService {
-    /// Over a store, a source of tokens, the key that seals them and the catalogue.
+    /// Over the queues, their policies, a source of tokens, the key that seals them and the
+    /// catalogue.
     pub fn new(
         store: Arc<dyn QueueStore>,
+        policies: Policies,
         tokens: Arc<dyn TokenSource>,
         keys: Arc<dyn SealKeys>,
         concerts: Arc<ConcertService>,
         rules: Rules,
     ) -> Self {
-        Self { store, tokens, keys, seal: OnceLock::new(), concerts, rules }
+        Self { store, policies, tokens, keys, seal: OnceLock::new(), concerts, rules }
     }
 
     /// Asks for the key once, so that requests need not, and answers the seal.
@@ -79,12 +83,22 @@ impl QueueService {
         Ok(self.seal().await?.open(token))
     }
 
+    /// What holds for a concert's queue, as this process knows it.
+    fn terms(&self, concert: ConcertId) -> Terms {
+        Terms { rules: self.rules, own: self.policies.of(concert) }
+    }
+
+    /// Learns what the policies are now; every process does so at every tick.
+    pub async fn refresh_policies(&self) -> Result<usize> {
+        self.policies.refresh().await
+    }
+
     /// Takes a place, or finds the one that the user has; tells whether it is new.
     pub async fn join(&self, user: UserId, concert: ConcertId) -> Result<(Ticket, bool)> {
         self.concerts.ensure_exists(concert).await?;
         let seal = self.seal().await?;
         let join = Join { concert, user, token: self.tokens.fresh() };
-        let joined = self.store.join(join, &self.rules).await?;
+        let joined = self.store.join(join, &self.terms(concert)).await?;
         let token = seal.seal(&joined.place.token);
         Ok((self.ticket(token, joined.place), joined.first))
     }
@@ -124,17 +138,14 @@ impl QueueService {
     /// by somebody else who is known.
     pub async fn leave(&self, token: &SealedToken, holder: Option<UserId>) -> Result<()> {
         let kept = self.open(token).await?;
-        if holder.is_some()
-            && let Some(place) = self.store.find(&kept).await?
-        {
-            own(place.user, holder)?;
-        }
-        self.store.finish(kept.digest(), &self.rules).await
+        let Some(place) = self.store.find(&kept).await? else { return Ok(()) };
+        own(place.user, holder)?;
+        self.finish(place.concert, kept.digest()).await
     }
 
     /// Frees the slot of a buyer who is done.
-    pub async fn finish(&self, place: TokenDigest) -> Result<()> {
-        self.store.finish(place, &self.rules).await
+    pub async fn finish(&self, concert: ConcertId, place: TokenDigest) -> Result<()> {
+        self.store.finish(concert, place, &self.terms(concert)).await
     }
 
     /// Runs the admission step of every concert that has a queue. One concert's failure does not
@@ -158,7 +169,7 @@ impl QueueService {
     async fn tick_concert(&self, concert: ConcertId) -> Result<Ticked> {
         let mut total = Ticked::default();
         for _ in 0..MAX_STEPS {
-            let step = self.store.tick(concert, &self.rules).await?;
+            let step = self.store.tick(concert, &self.terms(concert)).await?;
             total.admitted += step.admitted;
             total.dropped += step.dropped;
             total.more = step.more;
@@ -172,7 +183,8 @@ impl QueueService {
     /// What an operator sees of a concert's queue; [`Error::ConcertNotFound`] if there is none.
     pub async fn overview(&self, concert: ConcertId) -> Result<Overview> {
         self.concerts.ensure_exists(concert).await?;
-        self.store.overview(concert).await
+        let own = self.policies.read(concert).await?;
+        Ok(Overview { own, counts: self.store.counts(concert).await? })
     }
 
     /// The limit that holds for a policy.
@@ -180,11 +192,18 @@ impl QueueService {
         policy.active_limit.unwrap_or(self.rules.active_limit)
     }
 
-    /// Changes a concert's policy; answers what an operator sees afterwards.
-    pub async fn set_policy(&self, concert: ConcertId, patch: PolicyPatch) -> Result<Overview> {
+    /// Changes a concert's policy; answers what an operator sees afterwards. The change is made in
+    /// the store first. The queue is told at once, and if it does not answer, by the next tick.
+    pub async fn set_policy(
+        &self,
+        edit: Edit,
+        concert: ConcertId,
+        patch: PolicyPatch,
+    ) -> Result<Overview> {
         self.concerts.ensure_exists(concert).await?;
-        self.store.set_policy(concert, patch, &self.rules).await?;
-        self.store.overview(concert).await
+        let own = self.policies.change(edit, concert, patch).await?;
+        self.tick_concert(concert).await?;
+        Ok(Overview { own, counts: self.store.counts(concert).await? })
     }
 
     /// Forgets tokens that ended long ago, a batch at a time; answers how many.

@@ -1,5 +1,6 @@
 //! Who may do what with which token, and what a key makes of a repeated request.
 
+use concert_domain::audit::Edit;
 use concert_domain::concert::{Schedule, SeatStatus};
 use concert_domain::event::Origin;
 use concert_domain::idempotency::Fingerprint;
@@ -111,10 +112,10 @@ async fn show_at<H: Harness>(world: &World<H>, opens: Timestamp, starts: Timesta
     };
     let id = schedule.id;
     let catalogue = world.ports().catalogue;
-    catalogue.create_schedule(schedule).await.unwrap();
+    catalogue.create_schedule(Edit::default(), schedule).await.unwrap();
     let (seat, price) = (world.id(), crate::fixtures::PRICE);
     let new = concert_domain::concert::NewSeat { id: seat, number: 1, price };
-    catalogue.create_seats(id, vec![new]).await.unwrap();
+    catalogue.create_seats(Edit::default(), id, vec![new]).await.unwrap();
     Show { schedule: id, seats: vec![seat], ..show }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use concert_domain::Error;
+use concert_domain::audit::Edit;
 use concert_domain::concert::{SeatPatch, SeatStatus};
 use concert_domain::lock::{Lock, Locked};
 use concert_domain::ports::{Services, Settings};
@@ -189,16 +190,16 @@ pub async fn an_edit_of_the_catalogue_is_seen_by_the_next_read<H: Harness>() {
     assert_eq!(booking.seen(0).await, (SeatStatus::Available, 3));
     let admin = &booking.services.admin;
     let edit = SeatPatch { number: Some(7), price: None };
-    admin.update_seat(booking.show.seats[0], edit).await.unwrap();
+    admin.update_seat(Edit::default(), booking.show.seats[0], edit).await.unwrap();
     let (concert, schedule) = (booking.show.concert, booking.show.schedule);
     let map = booking.services.concerts.seats(concert, schedule).await.unwrap();
     assert_eq!(map.seats.iter().map(|s| s.number).collect::<Vec<_>>(), [2, 3, 7]);
-    admin.delete_seat(booking.show.seats[0]).await.unwrap();
+    admin.delete_seat(Edit::default(), booking.show.seats[0]).await.unwrap();
     assert_eq!(booking.seen(0).await, (SeatStatus::Available, 2));
-    admin.delete_schedule(schedule).await.unwrap();
+    admin.delete_schedule(Edit::default(), schedule).await.unwrap();
     let gone = booking.services.concerts.seats(concert, schedule).await;
     assert_eq!(gone, Err(Error::ScheduleNotFound));
-    admin.delete_concert(concert).await.unwrap();
+    admin.delete_concert(Edit::default(), concert).await.unwrap();
     let gone = booking.services.concerts.concert(concert).await;
     assert_eq!(gone, Err(Error::ConcertNotFound));
 }

@@ -4,8 +4,9 @@ use std::ops::Range;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use concert_domain::audit::Edit;
 use concert_domain::concert::{Concert, NewSeat, Schedule};
-use concert_domain::queue::{PolicyPatch, Rules, Seal};
+use concert_domain::queue::{PolicyPatch, Rules, Seal, Terms, Ticked};
 use concert_domain::seed::Dataset;
 use concert_domain::{ConcertId, IdKind, Ports, ScheduleId, SeatId, TransactionId, UserId, Won};
 
@@ -160,8 +161,15 @@ impl World {
     /// How many may be inside.
     pub(super) async fn limit(&self, concert: ConcertId, active: u32) -> Result<()> {
         let patch = PolicyPatch { active_limit: Some(Some(active)), ..PolicyPatch::default() };
-        self.ports.queue.set_policy(concert, patch, &patient()).await?;
+        self.ports.policies.set_policy(Edit::default(), concert, patch).await?;
+        self.step(concert).await?;
         Ok(())
+    }
+
+    /// An admission step under the concert's own policy.
+    async fn step(&self, concert: ConcertId) -> Result<Ticked> {
+        let own = self.ports.policies.policy(concert).await?;
+        Ok(self.ports.queue.tick(concert, &Terms { rules: patient(), own }).await?)
     }
 
     /// Users with points who have been admitted.
@@ -171,8 +179,8 @@ impl World {
         self.points(users.clone()).await?;
         let guests = self.waiting(concert, users).await?;
         let mut idle = 0;
-        while self.ports.queue.overview(concert).await?.waiting > 0 {
-            let step = self.ports.queue.tick(concert, &patient()).await?;
+        while self.ports.queue.counts(concert).await?.waiting > 0 {
+            let step = self.step(concert).await?;
             idle = if step.admitted > 0 { 0 } else { idle + 1 };
             (idle < IDLE_STEPS).then_some(()).context("nobody is admitted any more")?;
         }
@@ -214,11 +222,11 @@ mod tests {
         let listed = ports.concerts.schedules(concert).await.unwrap().value;
         assert!(listed.len() == 3 && listed.iter().all(|hall| hall.available_seats == 7));
         let guests = world.admitted(concert, 20).await.unwrap();
-        let overview = ports.queue.overview(concert).await.unwrap();
+        let overview = ports.queue.counts(concert).await.unwrap();
         assert_eq!((guests.len(), overview.active, overview.waiting), (20, 20, 0));
         world.limit(concert, 20).await.unwrap();
         let users = world.users(5).await.unwrap();
         world.waiting(concert, users).await.unwrap();
-        assert_eq!(ports.queue.overview(concert).await.unwrap().waiting, 5);
+        assert_eq!(ports.queue.counts(concert).await.unwrap().waiting, 5);
     }
 }

@@ -196,7 +196,7 @@ mod tests {
                 let map = ports.concerts.seats(hall.schedule.id).await.unwrap().unwrap().value;
                 seen += &format!("{:?} {:?}\n", hall.available_seats, map);
             }
-            let waiting = ports.queue.overview(*concert).await.unwrap().waiting;
+            let waiting = ports.queue.counts(*concert).await.unwrap().waiting;
             seen += &format!("{waiting} waiting\n");
         }
         seen
@@ -240,7 +240,7 @@ mod tests {
         let mut ports = kept.ports.clone();
         (ports.queue, ports.queue_seeds) = (lost.ports.queue, lost.ports.queue_seeds);
         let loaded = load(&ports, size, &kept.rules).await.unwrap();
-        let overview = ports.queue.overview(loaded.concerts[0]).await.unwrap();
-        assert_eq!((loaded.already, overview.waiting), (false, u64::from(size.tokens)));
+        let counts = ports.queue.counts(loaded.concerts[0]).await.unwrap();
+        assert_eq!((loaded.already, counts.waiting), (false, u64::from(size.tokens)));
     }
 }

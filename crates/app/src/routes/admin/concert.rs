@@ -5,13 +5,11 @@ use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::error::ApiResult;
-use crate::error::ErrorCode::{
-    ConcertNotFound, ConcurrencyConflict, InvalidInput, SeatNotAvailable,
-};
-use crate::extract::{Body, Caller, given, nullable, path_id};
-use crate::openapi::{BODY, CALLER, ConcertIdPath, refusals};
+use crate::error::ErrorCode::{ConcertNotFound, ConcurrencyConflict, SeatNotAvailable};
+use crate::extract::{Body, Caller, edit, given, nullable, path_id};
+use crate::openapi::{BODY, CALLER, ConcertIdPath, EDIT, IfMatchHeader, refusals};
 use crate::routes::concert::ConcertView;
-use crate::routes::reply::created;
+use crate::routes::reply::{created, versioned};
 use crate::routes::{BASE_PATH, State, no_content};
 
 pub(super) fn configure(cfg: &mut ServiceConfig<'_>) {
@@ -44,11 +42,8 @@ struct ConcertChange {
 }
 
 refusals!(CreateRefusals = BODY, CALLER);
-refusals!(UpdateRefusals = BODY, CALLER, &[ConcertNotFound, ConcurrencyConflict]);
-refusals!(
-    DeleteRefusals = CALLER,
-    &[InvalidInput, ConcertNotFound, SeatNotAvailable, ConcurrencyConflict]
-);
+refusals!(UpdateRefusals = BODY, CALLER, EDIT, &[ConcertNotFound, ConcurrencyConflict]);
+refusals!(DeleteRefusals = CALLER, EDIT, &[ConcertNotFound, SeatNotAvailable, ConcurrencyConflict]);
 
 /// Add a concert.
 #[utoipa::path(
@@ -56,25 +51,37 @@ refusals!(
     request_body = NewConcert,
     responses(
         (status = 201, description = "The concert", body = ConcertView,
-            headers(("Location" = String, description = "The concert"))),
+            headers(
+                ("Location" = String, description = "The concert"),
+                ("ETag" = String, description = "Its version"),
+            )),
         CreateRefusals,
     ),
 )]
 #[post("/admin/concerts")]
-async fn create_concert(state: State, caller: Caller, body: Body) -> ApiResult<HttpResponse> {
-    caller.admin()?;
+async fn create_concert(
+    state: State,
+    request: HttpRequest,
+    caller: Caller,
+    body: Body,
+) -> ApiResult<HttpResponse> {
+    let edit = edit(&request, &caller)?;
     let NewConcert { title, description } = body.json()?;
-    let concert = state.services.admin.create_concert(title, description).await?;
-    let location = format!("{BASE_PATH}/concerts/{}", concert.id);
-    Ok(created(location, &ConcertView::from(concert)))
+    let concert = state.services.admin.create_concert(edit, title, description).await?;
+    let (location, version) = (format!("{BASE_PATH}/concerts/{}", concert.id), concert.version);
+    Ok(versioned(created(location, &ConcertView::from(concert)), version))
 }
 
 /// Edit a concert.
 #[utoipa::path(
     tag = "admin",
-    params(ConcertIdPath),
+    params(ConcertIdPath, IfMatchHeader),
     request_body = ConcertChange,
-    responses((status = 200, description = "The concert", body = ConcertView), UpdateRefusals),
+    responses(
+        (status = 200, description = "The concert", body = ConcertView,
+            headers(("ETag" = String, description = "Its version"))),
+        UpdateRefusals,
+    ),
 )]
 #[patch("/admin/concerts/{concertId}")]
 async fn update_concert(
@@ -83,18 +90,18 @@ async fn update_concert(
     caller: Caller,
     body: Body,
 ) -> ApiResult<HttpResponse> {
-    caller.admin()?;
+    let edit = edit(&request, &caller)?;
     let id = path_id(&request, "concertId")?;
     let ConcertChange { title, description } = body.json()?;
-    let concert =
-        state.services.admin.update_concert(id, ConcertPatch { title, description }).await?;
-    Ok(HttpResponse::Ok().json(ConcertView::from(concert)))
+    let patch = ConcertPatch { title, description };
+    let concert = state.services.admin.update_concert(edit, id, patch).await?;
+    Ok(ConcertView::from(concert).answer(HttpResponse::Ok()))
 }
 
 /// Remove a concert with its schedules and seats, unless a seat is held or sold.
 #[utoipa::path(
     tag = "admin",
-    params(ConcertIdPath),
+    params(ConcertIdPath, IfMatchHeader),
     responses((status = 204, description = "It is gone"), DeleteRefusals),
 )]
 #[delete("/admin/concerts/{concertId}")]
@@ -103,7 +110,7 @@ async fn delete_concert(
     request: HttpRequest,
     caller: Caller,
 ) -> ApiResult<HttpResponse> {
-    caller.admin()?;
-    state.services.admin.delete_concert(path_id(&request, "concertId")?).await?;
+    let edit = edit(&request, &caller)?;
+    state.services.admin.delete_concert(edit, path_id(&request, "concertId")?).await?;
     Ok(no_content())
 }

@@ -6,10 +6,11 @@ use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::error::ApiResult;
-use crate::error::ErrorCode::{ConcertNotFound, InvalidInput};
-use crate::extract::{Body, Bounded, Caller, Named, given, nullable, path_id};
-use crate::openapi::{BODY, CALLER, ConcertIdPath, refusals};
+use crate::error::ErrorCode::{ConcertNotFound, ConcurrencyConflict, InvalidInput};
+use crate::extract::{Body, Bounded, Caller, Named, edit, given, nullable, path_id};
+use crate::openapi::{BODY, CALLER, ConcertIdPath, EDIT, IfMatchHeader, refusals};
 use crate::routes::State;
+use crate::routes::reply::versioned;
 use crate::routes::schema::{Id, QueueMode};
 
 pub(super) fn configure(cfg: &mut ServiceConfig<'_>) {
@@ -75,27 +76,38 @@ struct QueueView {
 }
 
 impl QueueView {
+    /// The queue under the tag of its policy's version.
+    fn answer(concert: ConcertId, overview: Overview, queue: &QueueService) -> HttpResponse {
+        let response = HttpResponse::Ok().json(Self::new(concert, overview, queue));
+        versioned(response, overview.own.version)
+    }
+
     fn new(concert_id: ConcertId, overview: Overview, queue: &QueueService) -> Self {
+        let (policy, counts) = (overview.own.policy, overview.counts);
         Self {
             concert_id,
-            mode: overview.policy.mode,
-            active_limit: queue.active_limit(overview.policy),
-            admissions_per_second: overview.policy.admissions_per_second,
-            waiting: overview.waiting,
-            active: overview.active,
-            admitted: overview.admitted,
+            mode: policy.mode,
+            active_limit: queue.active_limit(policy),
+            admissions_per_second: policy.admissions_per_second,
+            waiting: counts.waiting,
+            active: counts.active,
+            admitted: counts.admitted,
         }
     }
 }
 
 refusals!(FindRefusals = CALLER, &[InvalidInput, ConcertNotFound]);
-refusals!(ChangeRefusals = BODY, CALLER, &[ConcertNotFound]);
+refusals!(ChangeRefusals = BODY, CALLER, EDIT, &[ConcertNotFound, ConcurrencyConflict]);
 
 /// Look at a concert's queue.
 #[utoipa::path(
     tag = "admin",
     params(ConcertIdPath),
-    responses((status = 200, description = "The queue", body = QueueView), FindRefusals),
+    responses(
+        (status = 200, description = "The queue", body = QueueView,
+            headers(("ETag" = String, description = "The version of its policy"))),
+        FindRefusals,
+    ),
 )]
 #[get("/admin/concerts/{concertId}/queue")]
 async fn find_queue(state: State, request: HttpRequest, caller: Caller) -> ApiResult<HttpResponse> {
@@ -103,15 +115,19 @@ async fn find_queue(state: State, request: HttpRequest, caller: Caller) -> ApiRe
     let concert = path_id(&request, "concertId")?;
     let queue = &state.services.queue;
     let overview = queue.overview(concert).await?;
-    Ok(HttpResponse::Ok().json(QueueView::new(concert, overview, queue)))
+    Ok(QueueView::answer(concert, overview, queue))
 }
 
 /// Change a concert's queue: HOLD admits nobody, DRAIN takes nobody new.
 #[utoipa::path(
     tag = "admin",
-    params(ConcertIdPath),
+    params(ConcertIdPath, IfMatchHeader),
     request_body = PolicyChange,
-    responses((status = 200, description = "The queue", body = QueueView), ChangeRefusals),
+    responses(
+        (status = 200, description = "The queue", body = QueueView,
+            headers(("ETag" = String, description = "The version of its policy"))),
+        ChangeRefusals,
+    ),
 )]
 #[patch("/admin/concerts/{concertId}/queue")]
 async fn change_queue(
@@ -120,10 +136,10 @@ async fn change_queue(
     caller: Caller,
     body: Body,
 ) -> ApiResult<HttpResponse> {
-    caller.admin()?;
+    let edit = edit(&request, &caller)?;
     let concert = path_id(&request, "concertId")?;
     let change: PolicyChange = body.json()?;
     let queue = &state.services.queue;
-    let overview = queue.set_policy(concert, change.into()).await?;
-    Ok(HttpResponse::Ok().json(QueueView::new(concert, overview, queue)))
+    let overview = queue.set_policy(edit, concert, change.into()).await?;
+    Ok(QueueView::answer(concert, overview, queue))
 }

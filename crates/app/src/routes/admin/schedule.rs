@@ -1,4 +1,4 @@
-use actix_web::{HttpRequest, HttpResponse, delete, patch, post};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, delete, get, patch, post};
 use concert_domain::concert::{Schedule, SchedulePatch};
 use concert_domain::{ConcertId, ScheduleId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -9,14 +9,17 @@ use crate::error::ApiResult;
 use crate::error::ErrorCode::{
     ConcertNotFound, ConcurrencyConflict, InvalidInput, ScheduleNotFound, SeatNotAvailable,
 };
-use crate::extract::{Body, Caller, given, path_id};
-use crate::openapi::{BODY, CALLER, ConcertIdPath, ScheduleIdPath, refusals};
-use crate::routes::reply::created;
+use crate::extract::{Body, Caller, edit, given, path_id};
+use crate::openapi::{BODY, CALLER, ConcertIdPath, EDIT, IfMatchHeader, ScheduleIdPath, refusals};
+use crate::routes::reply::{created, versioned};
 use crate::routes::schema::{Day, Id, Instant};
 use crate::routes::{BASE_PATH, State, no_content};
 
 pub(super) fn configure(cfg: &mut ServiceConfig<'_>) {
-    cfg.service(create_schedule).service(update_schedule).service(delete_schedule);
+    cfg.service(create_schedule)
+        .service(find_schedule)
+        .service(update_schedule)
+        .service(delete_schedule);
 }
 
 /// A schedule to add.
@@ -43,6 +46,11 @@ struct ScheduleChange {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<Instant>, nullable = false)]
     reservation_opens_at: Option<Timestamp>,
+    /// Must be true to move the start of a schedule with held or sold seats: who has them came for
+    /// another time. The audit log says that it was done.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(nullable = false)]
+    move_sold: Option<bool>,
 }
 
 /// One showing of a concert.
@@ -69,6 +77,13 @@ struct ScheduleView {
     version: i64,
 }
 
+impl ScheduleView {
+    /// The schedule under the tag of its version.
+    fn answer(self, mut response: HttpResponseBuilder) -> HttpResponse {
+        versioned(response.json(&self), self.version)
+    }
+}
+
 impl From<Schedule> for ScheduleView {
     fn from(schedule: Schedule) -> Self {
         Self {
@@ -83,14 +98,17 @@ impl From<Schedule> for ScheduleView {
 }
 
 refusals!(CreateRefusals = BODY, CALLER, &[ConcertNotFound, ConcurrencyConflict]);
+refusals!(FindRefusals = CALLER, &[InvalidInput, ScheduleNotFound]);
 refusals!(
     UpdateRefusals = BODY,
     CALLER,
+    EDIT,
     &[ScheduleNotFound, SeatNotAvailable, ConcurrencyConflict]
 );
 refusals!(
     DeleteRefusals = CALLER,
-    &[InvalidInput, ScheduleNotFound, SeatNotAvailable, ConcurrencyConflict]
+    EDIT,
+    &[ScheduleNotFound, SeatNotAvailable, ConcurrencyConflict]
 );
 
 /// Add a schedule to a concert.
@@ -100,7 +118,10 @@ refusals!(
     request_body = NewSchedule,
     responses(
         (status = 201, description = "The schedule", body = ScheduleView,
-            headers(("Location" = String, description = "The schedule"))),
+            headers(
+                ("Location" = String, description = "The schedule"),
+                ("ETag" = String, description = "Its version"),
+            )),
         CreateRefusals,
     ),
 )]
@@ -111,21 +132,47 @@ async fn create_schedule(
     caller: Caller,
     body: Body,
 ) -> ApiResult<HttpResponse> {
-    caller.admin()?;
+    let edit = edit(&request, &caller)?;
     let concert = path_id(&request, "concertId")?;
     let NewSchedule { starts_at, reservation_opens_at } = body.json()?;
-    let schedule =
-        state.services.admin.create_schedule(concert, starts_at, reservation_opens_at).await?;
+    let admin = &state.services.admin;
+    let schedule = admin.create_schedule(edit, concert, starts_at, reservation_opens_at).await?;
     let location = format!("{BASE_PATH}/admin/schedules/{}", schedule.id);
-    Ok(created(location, &ScheduleView::from(schedule)))
+    let version = schedule.version;
+    Ok(versioned(created(location, &ScheduleView::from(schedule)), version))
 }
 
-/// Edit a schedule. Its start stays once a seat is sold.
+/// Look at a schedule before editing it.
 #[utoipa::path(
     tag = "admin",
     params(ScheduleIdPath),
+    responses(
+        (status = 200, description = "The schedule", body = ScheduleView,
+            headers(("ETag" = String, description = "Its version"))),
+        FindRefusals,
+    ),
+)]
+#[get("/admin/schedules/{scheduleId}")]
+async fn find_schedule(
+    state: State,
+    request: HttpRequest,
+    caller: Caller,
+) -> ApiResult<HttpResponse> {
+    caller.admin()?;
+    let schedule = state.services.admin.find_schedule(path_id(&request, "scheduleId")?).await?;
+    Ok(ScheduleView::from(schedule).answer(HttpResponse::Ok()))
+}
+
+/// Edit a schedule. With held or sold seats its start moves only when `moveSold` is true.
+#[utoipa::path(
+    tag = "admin",
+    params(ScheduleIdPath, IfMatchHeader),
     request_body = ScheduleChange,
-    responses((status = 200, description = "The schedule", body = ScheduleView), UpdateRefusals),
+    responses(
+        (status = 200, description = "The schedule", body = ScheduleView,
+            headers(("ETag" = String, description = "Its version"))),
+        UpdateRefusals,
+    ),
 )]
 #[patch("/admin/schedules/{scheduleId}")]
 async fn update_schedule(
@@ -134,18 +181,19 @@ async fn update_schedule(
     caller: Caller,
     body: Body,
 ) -> ApiResult<HttpResponse> {
-    caller.admin()?;
+    let edit = edit(&request, &caller)?;
     let id = path_id(&request, "scheduleId")?;
-    let ScheduleChange { starts_at, reservation_opens_at } = body.json()?;
-    let patch = SchedulePatch { starts_at, reservation_opens_at };
-    let schedule = state.services.admin.update_schedule(id, patch).await?;
-    Ok(HttpResponse::Ok().json(ScheduleView::from(schedule)))
+    let ScheduleChange { starts_at, reservation_opens_at, move_sold } = body.json()?;
+    let move_taken = move_sold.unwrap_or(false);
+    let patch = SchedulePatch { starts_at, reservation_opens_at, move_taken };
+    let schedule = state.services.admin.update_schedule(edit, id, patch).await?;
+    Ok(ScheduleView::from(schedule).answer(HttpResponse::Ok()))
 }
 
 /// Remove a schedule with its seats, unless one is held or sold.
 #[utoipa::path(
     tag = "admin",
-    params(ScheduleIdPath),
+    params(ScheduleIdPath, IfMatchHeader),
     responses((status = 204, description = "It is gone"), DeleteRefusals),
 )]
 #[delete("/admin/schedules/{scheduleId}")]
@@ -154,7 +202,7 @@ async fn delete_schedule(
     request: HttpRequest,
     caller: Caller,
 ) -> ApiResult<HttpResponse> {
-    caller.admin()?;
-    state.services.admin.delete_schedule(path_id(&request, "scheduleId")?).await?;
+    let edit = edit(&request, &caller)?;
+    state.services.admin.delete_schedule(edit, path_id(&request, "scheduleId")?).await?;
     Ok(no_content())
 }

@@ -5,15 +5,16 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
+use super::seat_sheet;
 use crate::error::ApiResult;
 use crate::error::ErrorCode::{
     ConcurrencyConflict, InvalidInput, ScheduleNotFound, SeatNotAvailable, SeatNotFound,
 };
-use crate::extract::{Body, Caller, Object, SEAT_FILE_LIMIT, given, path_id};
+use crate::extract::{Body, Caller, Object, SeatFile, edit, given, path_id};
 use crate::openapi::{BODY, CALLER, ScheduleIdPath, SeatIdPath, refusals};
 use crate::routes::concert::SeatView;
 use crate::routes::reply::created;
-use crate::routes::schema::Id;
+use crate::routes::schema::{Id, SeatSheet};
 use crate::routes::{BASE_PATH, State, no_content};
 
 pub(super) fn configure(cfg: &mut ServiceConfig<'_>) {
@@ -92,11 +93,15 @@ refusals!(
     &[InvalidInput, SeatNotFound, SeatNotAvailable, ConcurrencyConflict]
 );
 
-/// Add seats to a schedule. The body may have 4 MiB.
+/// Add seats to a schedule, all or none: JSON with ranges, or a CSV file whose first line names the
+/// columns `price` and `number`, or `from` and `to`, or all of them. The body may have 4 MiB.
 #[utoipa::path(
     tag = "admin",
     params(ScheduleIdPath),
-    request_body = NewSeats,
+    request_body(content(
+        (NewSeats = "application/json"),
+        (SeatSheet = "text/csv", example = json!("number,price\n1,150000\n2,150000\n")),
+    )),
     responses(
         (status = 201, description = "The seats are there", body = SeatsCreated,
             headers(("Location" = String, description = "The seats of the schedule"))),
@@ -108,14 +113,19 @@ async fn create_seats(
     state: State,
     request: HttpRequest,
     caller: Caller,
-    body: Body<SEAT_FILE_LIMIT>,
+    body: SeatFile,
 ) -> ApiResult<HttpResponse> {
-    caller.admin()?;
+    let edit = edit(&request, &caller)?;
     let schedule_id = path_id(&request, "scheduleId")?;
-    let NewSeats { ranges } = body.json()?;
-    let range = |Object(RangeBody { from, to, price })| SeatRange { from, to, price };
-    let ranges: Vec<_> = ranges.into_iter().map(range).collect();
-    let count = state.services.admin.create_seats(schedule_id, &ranges).await?;
+    let ranges = body.read(
+        |body| {
+            let NewSeats { ranges } = body.json()?;
+            let range = |Object(RangeBody { from, to, price })| SeatRange { from, to, price };
+            Ok(ranges.into_iter().map(range).collect())
+        },
+        seat_sheet::parse,
+    )?;
+    let count = state.services.admin.create_seats(edit, schedule_id, &ranges).await?;
     let location = format!("{BASE_PATH}/schedules/{schedule_id}/seats");
     Ok(created(location, &SeatsCreated { schedule_id, created: count }))
 }
@@ -134,10 +144,10 @@ async fn update_seat(
     caller: Caller,
     body: Body,
 ) -> ApiResult<HttpResponse> {
-    caller.admin()?;
+    let edit = edit(&request, &caller)?;
     let id = path_id(&request, "seatId")?;
     let SeatChange { number, price } = body.json()?;
-    let edited = state.services.admin.update_seat(id, SeatPatch { number, price }).await?;
+    let edited = state.services.admin.update_seat(edit, id, SeatPatch { number, price }).await?;
     Ok(HttpResponse::Ok().json(EditedSeatView::from(edited)))
 }
 
@@ -153,7 +163,7 @@ async fn delete_seat(
     request: HttpRequest,
     caller: Caller,
 ) -> ApiResult<HttpResponse> {
-    caller.admin()?;
-    state.services.admin.delete_seat(path_id(&request, "seatId")?).await?;
+    let edit = edit(&request, &caller)?;
+    state.services.admin.delete_seat(edit, path_id(&request, "seatId")?).await?;
     Ok(no_content())
 }

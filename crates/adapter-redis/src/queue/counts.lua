@@ -1,4 +1,4 @@
--- The policy and the counts. Who is past the deadline does not count, dropped or not; of those
+-- The counts. Who is past the deadline does not count, dropped or not; of those
 -- waiting, so many are looked at as ARGV[1] says, and the rest is counted out as steps drop it.
 load_state()
 local late, number = 0, next_waiting(state.head)
@@ -7,5 +7,4 @@ while number and late < tonumber(ARGV[1]) and not is_live(read_place(number)) do
     number = next_waiting(number + 1)
 end
 local active = redis.call('ZCOUNT', ACTIVE, '(' .. string.format('%.0f', now), '+inf')
-return { { state.mode, state.active_limit, state.per_second },
-    state.waiting - late, active, state.admitted }
+return { state.waiting - late, active, state.admitted }
