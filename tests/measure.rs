@@ -114,7 +114,7 @@ async fn a_seed_that_was_killed_is_completed_by_the_next() {
     assert_seeded(&set, 60_000, 30_001).await;
     let mut waiting = 0;
     for concert in ports.queue.live_concerts().await.unwrap() {
-        waiting += ports.queue.overview(concert).await.unwrap().waiting;
+        waiting += ports.queue.counts(concert).await.unwrap().waiting;
     }
     assert_eq!(waiting, 9_000);
     let again = concert_in(set.folder(), &seed, &set.variables()).await;

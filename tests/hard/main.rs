@@ -33,9 +33,12 @@ fn changed(seeds: &[Vec<u8>]) -> impl Strategy<Value = Vec<u8>> + use<> {
     let one = || select(seeds.to_vec());
     let edits = proptest::collection::vec((any::<Index>(), any::<u8>()), 0..4);
     let edited = (one(), edits).prop_map(|(mut seed, edits)| {
-        for (at, byte) in edits.into_iter().filter(|_| !seed.is_empty()) {
-            let at = at.index(seed.len());
-            seed[at] = byte;
+        for (at, byte) in edits {
+            let at = at.index(seed.len() + 1);
+            match seed.get_mut(at) {
+                Some(place) => *place = byte,
+                None => seed.push(byte),
+            }
         }
         seed
     });

@@ -56,7 +56,6 @@ impl Harness for Server {
         Self {
             engine: Some(open(&database).await),
             beside,
-            budgets: Arc::new(Unshared),
             cache: Arc::new(MemoryCache::new(clock.clone())),
             lock: Arc::new(MemoryLock::new(clock)),
             tokens: Arc::default(),
@@ -87,6 +86,7 @@ impl Harness for Server {
             queue_seeds: beside.clone(),
             log: beside,
             lock: self.lock.clone(),
+            budgets: Arc::new(Unshared),
             cache: self.cache.clone(),
             gateway: self.gateway.clone(),
             tokens: self.tokens.clone(),

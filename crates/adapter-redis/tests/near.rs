@@ -34,7 +34,7 @@ async fn joined(redis: &Redis, first: i64, count: u32) -> Vec<QueueToken> {
     let mut tokens = Vec::new();
     for (user, token) in users(first, count) {
         let join = Join { concert: concert(), user, token: token.clone() };
-        redis.join(join, &RULES).await.unwrap();
+        redis.join(join, &RULES.into()).await.unwrap();
         tokens.push(token);
     }
     tokens
@@ -65,7 +65,7 @@ async fn a_place_that_another_process_ended_is_over_here_within_a_tenth_of_a_sec
         here.glance(&tokens[0], None, &RULES).await.unwrap();
         assert_eq!(standing(&here, &tokens[2]).await, Some(Standing::Waiting { rank: 2 }));
     }
-    there.finish(tokens[0].digest(), &RULES).await.unwrap();
+    there.finish(concert(), tokens[0].digest(), &RULES.into()).await.unwrap();
     let entered = here.enter(&tokens[0], None, &RULES).await;
     assert_eq!(entered, Err(Error::TokenExpired), "who pays is judged by the server");
     tokio::time::sleep(NEAR_FOR).await;
@@ -74,8 +74,8 @@ async fn a_place_that_another_process_ended_is_over_here_within_a_tenth_of_a_sec
     assert_eq!(standing(&here, &tokens[2]).await, Some(Standing::Waiting { rank: 1 }));
     // Its first request reaches the server and counts.
     here.glance(&tokens[1], None, &RULES).await.unwrap();
-    there.finish(tokens[1].digest(), &RULES).await.unwrap();
-    there.finish(tokens[2].digest(), &RULES).await.unwrap();
+    there.finish(concert(), tokens[1].digest(), &RULES.into()).await.unwrap();
+    there.finish(concert(), tokens[2].digest(), &RULES.into()).await.unwrap();
     tokio::time::sleep(NEAR_FOR).await;
     for token in &tokens {
         assert_eq!(here.glance(token, None, &RULES).await, Err(Error::TokenExpired));
@@ -121,14 +121,13 @@ async fn those_who_join_together_each_have_a_place_of_their_own() {
     let redis = server.connect().await;
     let all = users(1, 500);
     let before = scripts(&server).await;
-    let places =
-        race(500, |caller| {
-            let (redis, (user, token)) = (redis.clone(), all[caller].clone());
-            async move {
-                redis.join(Join { concert: concert(), user, token }, &RULES).await.unwrap().place
-            }
-        })
-        .await;
+    let places = race(500, |caller| {
+        let (redis, (user, token)) = (redis.clone(), all[caller].clone());
+        async move {
+            redis.join(Join { concert: concert(), user, token }, &RULES.into()).await.unwrap().place
+        }
+    })
+    .await;
     let asked = scripts(&server).await - before;
     let mut ranks: Vec<_> = places
         .iter()

@@ -15,9 +15,7 @@ use crate::idempotency::IdempotencyStore;
 use crate::lock::Lock;
 use crate::payment::{PaymentService, PaymentStore};
 use crate::point::{PaymentGateway, PointService, PointStore};
-use crate::queue::{
-    Policies, PolicyStore, QueueService, QueueStore, Rules, SealKeys, TokenSource,
-};
+use crate::queue::{Policies, PolicyStore, QueueService, QueueStore, Rules, SealKeys, TokenSource};
 use crate::reservation::{ReservationService, ReservationStore, Shield};
 use crate::seed::{QueueSeeds, SeedStore};
 use crate::user::{UserService, UserStore};

@@ -288,10 +288,10 @@ pub async fn a_queue_that_is_filled_again_stays_as_it_is<H: Harness>() {
     let concert = world.concert().await;
     fill(&ports, concert, 700).await;
     fill(&ports, concert, 900).await;
-    assert_eq!(ports.queue.overview(concert).await.unwrap().waiting, 900);
+    assert_eq!(ports.queue.counts(concert).await.unwrap().waiting, 900);
     for user in [701, 900] {
         let join = Join { concert, user: user.try_into().unwrap(), token: ports.tokens.fresh() };
-        let place = ports.queue.join(join, &rules(1)).await.unwrap().place;
+        let place = ports.queue.join(join, &rules(1).into()).await.unwrap().place;
         assert_eq!(place.standing, Standing::Waiting { rank: user as u64 - 1 });
     }
 }

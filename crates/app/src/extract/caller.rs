@@ -88,7 +88,7 @@ impl Caller {
     /// Who is calling, where that is known.
     pub fn known(&self) -> Option<UserId> {
         match self {
-            Self::Trusted(header) => header.as_ref().ok().copied(),
+            Self::Trusted(header) => header.as_ref().ok().copied().flatten(),
             Self::Jwt(identity) => Some(identity.user),
         }
     }

@@ -2,8 +2,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::{
-    Join, Overview, Pass, Place, Policies, Policy, PolicyPatch, QueueStore, QueueToken, Rules, Seal,
-    SealKeys, SealedToken, Standing, Terms, Ticked, TokenDigest, TokenSource,
+    Join, Overview, Pass, Place, Policies, Policy, PolicyPatch, QueueStore, QueueToken, Rules,
+    Seal, SealKeys, SealedToken, Standing, Terms, Ticked, TokenDigest, TokenSource,
 };
 use crate::audit::Edit;
 use crate::concert::ConcertService;

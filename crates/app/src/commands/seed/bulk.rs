@@ -82,8 +82,8 @@ async fn fill_queues(
 ) -> Result<usize> {
     let mut filled = 0;
     for (concert, users) in plan.queues()? {
-        let overview = ports.queue.overview(concert).await?;
-        if overview.waiting + overview.active < users.len() as u64 {
+        let counts = ports.queue.counts(concert).await?;
+        if counts.waiting + counts.active < users.len() as u64 {
             fill_queue(ports, concert, &users, rules, bar).await?;
             filled += 1;
         } else {

@@ -20,13 +20,14 @@ const fn made(table: &'static str, name: &'static str, columns: &'static str) ->
 }
 
 /// All that can be in the way of a scan, the primary keys left out.
-pub(super) const INDEXES: [Index; 15] = [
+pub(super) const INDEXES: [Index; 16] = [
     index("seats", "uq_seats_schedule_number"),
     index("seats", "idx_seats_schedule_status"),
     made("seats", "seed_seats_schedule_status", "schedule_id, status"),
     index("seats", "idx_seats_list"),
     index("reservations", "uq_reservations_live_seat"),
     index("reservations", "idx_reservations_status_expires"),
+    index("reservations", "idx_reservations_holder"),
     index("reservations", "idx_reservations_user"),
     index("payments", "idx_payments_reservation_id"),
     index("payments", "idx_payments_user_id"),
