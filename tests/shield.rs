@@ -179,11 +179,16 @@ async fn no_seat_is_sold_twice_with_a_redis_that_forgets_everything_all_the_time
     let mut scene = Scene::new(FullSet::on(&redis.addresses()).await, |lock| lock).await;
     scene.crowd = scene.crowd.that_may_lose_its_places().that_comes_back();
     let crowd = &scene.crowd;
-    let forgetting = async {
+    // In a task of its own: it must not wait until the whole crowd has had its turn.
+    let set = scene.set.clone();
+    let flushes = tokio::spawn(async move {
         for _ in 0..30 {
             tokio::time::sleep(Duration::from_millis(200)).await;
-            scene.set.flush_redis().await;
+            set.flush_redis().await;
         }
+    });
+    let forgetting = async {
+        flushes.await.expect("Redis answers");
         crowd.close();
     };
     let (told, ()) = tokio::join!(crowd.rush(CLIENTS), forgetting);

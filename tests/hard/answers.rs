@@ -34,13 +34,14 @@ async fn answers() -> Vec<Answer> {
     let seats = app.get(format!("/schedules/{}/seats", show.schedule)).token(&buyer.token).await;
     let tag = seats.header("etag").expect("a tag").to_owned();
     let again = app.get(format!("/schedules/{}/seats", show.schedule)).token(&buyer.token);
+    let again = again.header("If-None-Match", &tag).await;
     let held = buyer.hold(show.schedule, show.seats[0]).await;
     let own = held.body["reservationId"].clone();
     let said = format!(r#"{{"title":"{}"}}"#, "x".repeat(70_000));
     vec![
         seats,
         held,
-        again.header("If-None-Match", &tag).await,
+        again,
         app.post("/users").raw("{").await,
         app.get("/queue/status").token("nonsense").await,
         buyer.pay(own.as_i64().expect("an id")).await,

@@ -156,3 +156,26 @@ async fn who_is_slow_is_cut_off_and_keeps_nobody_waiting() {
         assert!(answer.starts_with(wanted), "{index}: {answer}");
     }
 }
+
+#[tokio::test]
+async fn an_upload_that_never_ends_ends_with_its_answer() {
+    let app = TestApp::start(Engines::embedded().await).await;
+    let head = |line: &str, kind: &str| {
+        format!(
+            "{line} HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\n\
+             Transfer-Encoding: chunked\r\n\r\nc\r\n{{\"name\":"
+        )
+    };
+    for (line, kind, status) in [
+        ("POST /nowhere", "application/json", 404),
+        ("POST /api/v1/users", "text/plain", 415),
+        ("DELETE /api/v1/queue/tokens", "application/json", 400),
+        ("PUT /api/v1/concerts", "application/json", 405),
+        ("OPTIONS /api/v1/users", "application/json", 405),
+        ("GET /healthz", "application/json", 200),
+    ] {
+        let stream = open(&app, head(line, kind).as_bytes()).await;
+        let answer = rest(stream).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{line}: {answer}");
+    }
+}

@@ -1,6 +1,6 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::{Args, FromArgMatches};
 use concert_app::{Config, composition, config};
@@ -9,6 +9,9 @@ use tempfile::TempDir;
 
 use crate::background::in_background;
 use crate::{Addresses, Database};
+
+/// How long Redis may take to answer a test, on a machine that has much else to do.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A place of its own on MySQL, Redis and Kafka, empty: a database, and a prefix for keys and
 /// topics.
@@ -111,7 +114,11 @@ impl FullSet {
 
     async fn connect_redis(&self) -> redis::aio::MultiplexedConnection {
         let client = redis::Client::open(self.redis.as_str()).expect("a URL");
-        client.get_multiplexed_async_connection().await.expect("Redis answers")
+        let patient = redis::AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(PATIENCE))
+            .set_response_timeout(Some(PATIENCE));
+        let connection = client.get_multiplexed_async_connection_with_config(&patient).await;
+        connection.expect("Redis answers")
     }
 }
 

@@ -3,6 +3,7 @@
 mod browsers;
 mod edge;
 mod lobby;
+mod upload;
 
 use std::future::Future;
 use std::io;

@@ -1,10 +1,11 @@
 //! What every request passes first and every answer last: its name and its span, what browsers are
-//! told, and that it is counted. The outermost layer: also what is refused before a route has a name
+//! told, that it is counted, and that a body without an end keeps no connection. The outermost layer: also what is refused before a route has a name
 //! is counted.
 
 use std::future::{Ready, ready};
 use std::time::{Duration, Instant};
 
+use actix_web::body::MessageBody;
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
 use actix_web::http::header::HeaderValue;
 use actix_web::http::{Method, StatusCode};
@@ -13,6 +14,7 @@ use futures::future::{FutureExt, LocalBoxFuture};
 use tracing::{Instrument, Level, Span, field};
 
 use super::browsers;
+use super::upload::{self, Answering};
 use crate::config::Browsers;
 use crate::request_id::{REQUEST_ID, RequestId};
 use crate::telemetry::{count_request, trace};
@@ -33,8 +35,9 @@ impl<S, B> Transform<S, ServiceRequest> for Edge
 where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
     S::Future: 'static,
+    B: MessageBody + Unpin,
 {
-    type Response = ServiceResponse<B>;
+    type Response = ServiceResponse<Answering<B>>;
     type Error = Error;
     type Transform = WithEdge<S>;
     type InitError = ();
@@ -55,22 +58,24 @@ impl<S, B> Service<ServiceRequest> for WithEdge<S>
 where
     S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
     S::Future: 'static,
+    B: MessageBody + Unpin,
 {
-    type Response = ServiceResponse<B>;
+    type Response = ServiceResponse<Answering<B>>;
     type Error = Error;
-    type Future = LocalBoxFuture<'static, Result<ServiceResponse<B>, Error>>;
+    type Future = LocalBoxFuture<'static, Result<Self::Response, Error>>;
 
     forward_ready!(inner);
 
     /// The request and its time are counted by method, route pattern and status. The pattern, never
     /// the path: a client must not be able to make new time series.
-    fn call(&self, request: ServiceRequest) -> Self::Future {
+    fn call(&self, mut request: ServiceRequest) -> Self::Future {
         let started = Instant::now();
         let method = known(request.method());
         let id = RequestId::of(request.headers());
         request.extensions_mut().insert(id.clone());
         let span = span(&request, method, &id);
         let policy = browsers::policy(request.path());
+        let reader = upload::reader(&mut request);
         let secure = self.edge.transport_security.clone();
         let answer = span.in_scope(|| self.inner.call(request)).instrument(span.clone());
         async move {
@@ -86,7 +91,7 @@ where
             };
             let route = route.as_deref().unwrap_or("none");
             note(&span, method, route, status, started.elapsed());
-            answer
+            answer.map(|answer| answer.map_body(|_, body| Answering { body, reader }))
         }
         .boxed_local()
     }

@@ -2,8 +2,6 @@ use std::time::Duration;
 
 use super::{Config, ConfigError, Secret, parse};
 
-/// The shortest secret in bytes: as long as what it makes (RFC 2104, 3).
-const SHORTEST_SECRET: usize = 32;
 /// A charge is a request that somebody waits for.
 const LONGEST_CALL: Duration = Duration::from_secs(30);
 
@@ -80,11 +78,9 @@ impl Config {
             (Some(_), None) => {
                 Err(refuse("GATEWAY_SECRET", None, "GATEWAY_URL is, and requests to it are signed"))
             }
-            (Some(_), Some(secret)) if secret.as_bytes().len() < SHORTEST_SECRET => {
-                let allowed = format!("must have at least {SHORTEST_SECRET} bytes");
-                Err(refuse("GATEWAY_SECRET", Some("too short".to_owned()), &allowed))
+            (Some(url), Some(secret)) => {
+                self.bridge(url, secret.clone().long_enough("GATEWAY_SECRET")?)
             }
-            (Some(url), Some(secret)) => self.bridge(url, secret),
         }
     }
 
@@ -101,7 +97,7 @@ impl Config {
         Err(refuse("GATEWAY_URL", None, &allowed))
     }
 
-    fn bridge(&self, url: &str, secret: &Secret) -> Result<GatewayChoice, ConfigError> {
+    fn bridge(&self, url: &str, secret: Secret) -> Result<GatewayChoice, ConfigError> {
         let timeout = self.gateway.gateway_timeout;
         for (longer, variable) in [
             (self.limits.request_deadline, "REQUEST_DEADLINE"),
@@ -114,7 +110,7 @@ impl Config {
                 return Err(refuse("GATEWAY_TIMEOUT", Some(value), &allowed));
             }
         }
-        Ok(GatewayChoice::Bridge { url: url.to_owned(), secret: secret.clone(), timeout })
+        Ok(GatewayChoice::Bridge { url: url.to_owned(), secret, timeout })
     }
 }
 
