@@ -25,8 +25,11 @@ pub use bodies::Bodies;
 
 const SECRET: &str = "an example of a secret for tests";
 
+/// The name of a kind of input, and what takes it or refuses it.
+type Kind = (&'static str, fn(&[u8]));
+
 /// The kinds that need no service; bodies are tried on one ([`Bodies`]).
-pub const KINDS: &[(&str, fn(&[u8]))] = &[
+pub const KINDS: &[Kind] = &[
     ("queue_token", queue_token),
     ("bearer", bearer),
     ("cursor", cursor),

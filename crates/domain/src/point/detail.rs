@@ -79,7 +79,7 @@ fn is_checked(digits: &[u8]) -> bool {
         _ => u32::from(doubled(*digit)),
     };
     let sum: u32 = digits.iter().rev().enumerate().map(weigh).sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 #[cfg(test)]
