@@ -1,4 +1,4 @@
-//! Laws of [`Budgets`](concert_domain::budget::Budgets).
+//! Laws of [`Budgets`].
 
 use std::sync::Arc;
 use std::time::Duration;

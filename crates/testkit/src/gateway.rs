@@ -1,4 +1,4 @@
-//! Laws of [`PaymentGateway`](concert_domain::point::PaymentGateway), for gateways that know the test
+//! Laws of [`PaymentGateway`], for gateways that know the test
 //! instruments of the sandbox.
 
 use std::sync::Arc;

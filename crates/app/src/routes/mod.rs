@@ -32,7 +32,7 @@ type State = web::Data<AppState>;
 
 /// Mounts everything: the API, the probes, the document and its explorer, and the answer to
 /// requests that fit no route. Needs an [`AppState`] in the application's data, and the
-/// [`Door`](crate::middleware::Door) around it.
+/// `Door` around it.
 pub fn mount(cfg: &mut web::ServiceConfig) {
     declare(&mut ServiceConfig::new(cfg));
     cfg.default_service(web::to(unrouted::refuse));
