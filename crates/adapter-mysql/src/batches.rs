@@ -5,10 +5,14 @@ use std::sync::Arc;
 use concert_domain::concert::SeatOffer;
 use concert_domain::idempotency::StoredAnswer;
 use concert_domain::payment::{Payment, Settlement};
+use concert_domain::point::{Charged, Opened};
 use concert_domain::reservation::{Hold, Reservation};
-use concert_domain::{IdempotencyClaim, ReservationId, ScheduleId, SeatId, Seen};
+use concert_domain::{
+    Applied, IdempotencyClaim, ReservationId, ScheduleId, SeatId, Seen, TransactionId,
+};
 
 use crate::batch::Batcher;
+use crate::charges::{APPROVALS, OPENINGS, Opening};
 use crate::hold::HOLDS;
 use crate::settle::SETTLEMENTS;
 use crate::{concert, group, idempotency, reservation};
@@ -24,6 +28,8 @@ type Looks<I, T> = Arc<Batcher<I, Option<Seen<T>>>>;
 pub(crate) struct Batches {
     pub holds: Arc<Batcher<Hold, Reservation>>,
     pub settlements: Arc<Batcher<Settlement, Payment>>,
+    pub openings: Arc<Batcher<Opening, Opened>>,
+    pub approvals: Arc<Batcher<TransactionId, Option<Applied<Charged>>>>,
     pub offers: Looks<(ScheduleId, SeatId), SeatOffer>,
     pub reservations: Looks<ReservationId, Reservation>,
     pub answers: Arc<Batcher<IdempotencyClaim, Option<StoredAnswer>>>,
@@ -37,6 +43,12 @@ impl Default for Batches {
             }),
             settlements: Batcher::new(SETTLEMENTS.name, LANES, |store, batch| {
                 Box::pin(group::commit(store, batch, &SETTLEMENTS))
+            }),
+            openings: Batcher::new(OPENINGS.name, LANES, |store, batch| {
+                Box::pin(group::commit(store, batch, &OPENINGS))
+            }),
+            approvals: Batcher::new(APPROVALS.name, LANES, |store, batch| {
+                Box::pin(group::commit(store, batch, &APPROVALS))
             }),
             offers: Batcher::new("offer", LANES, |store, batch| {
                 Box::pin(group::read(store, batch, |tx, asked| {

@@ -1,4 +1,5 @@
-//! Charges under way: intents, how they are settled and how they are given up.
+//! Charges under way, one by itself: intents, how they are settled and how they are given up. Many
+//! at once: `charges.rs`.
 
 use std::time::Duration;
 
@@ -12,18 +13,18 @@ use diesel::QueryableByName;
 use diesel::sql_types::{BigInt, Binary, Nullable, Text};
 
 use crate::error::{Run, typed, unknown_word};
-use crate::idempotency::{keep_answer, stored};
+use crate::idempotency::{Name, keep_answer, stored};
 use crate::point::{Entry, line, post};
 use crate::sql::{Tx, sql};
 
 #[derive(QueryableByName)]
-struct IntentRow {
+pub(crate) struct IntentRow {
     #[diesel(sql_type = BigInt)]
-    id: i64,
+    pub id: i64,
     #[diesel(sql_type = BigInt)]
-    user_id: i64,
+    pub user_id: i64,
     #[diesel(sql_type = BigInt)]
-    amount: i64,
+    pub amount: i64,
     #[diesel(sql_type = Text)]
     method: String,
     #[diesel(sql_type = Nullable<Text>)]
@@ -35,13 +36,14 @@ struct IntentRow {
     #[diesel(sql_type = Nullable<Text>)]
     idempotency_key: Option<String>,
     #[diesel(sql_type = Nullable<Binary>)]
-    fingerprint: Option<Vec<u8>>,
+    pub fingerprint: Option<Vec<u8>>,
     #[diesel(sql_type = Nullable<BigInt>)]
     given_up_at: Option<i64>,
 }
 
 impl IntentRow {
-    fn intent(&self) -> Result<ChargeIntent> {
+    /// The intent that it is.
+    pub fn intent(&self) -> Result<ChargeIntent> {
         let method = match self.method.as_str() {
             "CARD" => PaymentMethod::Card,
             "TRANSFER" => PaymentMethod::Transfer,
@@ -54,6 +56,16 @@ impl IntentRow {
             method,
             detail: self.detail.clone().map(PaymentDetail::stored),
         })
+    }
+
+    /// Whether it can still be approved.
+    pub fn is_pending(&self) -> bool {
+        self.status == "PENDING" && self.given_up_at.is_none()
+    }
+
+    /// What tells the claim of its request from others.
+    pub fn name(&self) -> Option<Name<'_>> {
+        Some((self.user_id, self.route.as_deref()?, self.idempotency_key.as_deref()?))
     }
 
     fn open_charge(&self) -> Result<OpenCharge> {
@@ -133,17 +145,13 @@ async fn insert_intent(
     intent: &ChargeIntent,
     claim: Option<&IdempotencyClaim>,
 ) -> Run<()> {
-    let method = match intent.method {
-        PaymentMethod::Card => "CARD",
-        PaymentMethod::Transfer => "TRANSFER",
-    };
     sql("INSERT INTO charge_intents (id, user_id, amount, method, detail, status, created_at,
                                      route, idempotency_key, fingerprint)
          VALUES (?, ?, ?, ?, ?, 'PENDING', {now}, ?, ?, ?)")
     .int(intent.id)
     .int(intent.user_id)
     .int(intent.amount)
-    .text(method)
+    .text(method_word(intent.method))
     .text_or_null(intent.detail.as_ref().map(PaymentDetail::as_str))
     .text_or_null(claim.map(|claim| claim.route))
     .text_or_null(claim.map(|claim| claim.key.as_str()))
@@ -151,6 +159,13 @@ async fn insert_intent(
     .run(tx)
     .await?;
     Ok(())
+}
+
+pub(crate) fn method_word(method: PaymentMethod) -> &'static str {
+    match method {
+        PaymentMethod::Card => "CARD",
+        PaymentMethod::Transfer => "TRANSFER",
+    }
 }
 
 pub(crate) async fn opened_before(tx: &mut Tx, intent: &ChargeIntent) -> Run<Option<Opened>> {
@@ -194,11 +209,16 @@ async fn approve(tx: &mut Tx, intent: &ChargeIntent, row: IntentRow) -> Run<Appl
     if let (Some(route), Some(key), Some(fingerprint)) =
         (row.route, row.idempotency_key, row.fingerprint)
     {
-        let answer = serde_json::to_string(&charged).map_err(|e| Error::bug(e.to_string()))?;
-        let answer = StoredAnswer { fingerprint, answer };
+        let answer = answer_of(fingerprint, &charged)?;
         keep_answer(tx, intent.user_id, &route, &key, &answer).await?;
     }
     Ok(Applied::Fresh(charged))
+}
+
+/// What is kept for an equal request.
+pub(crate) fn answer_of(fingerprint: Vec<u8>, charged: &Charged) -> Result<StoredAnswer> {
+    let answer = serde_json::to_string(charged).map_err(|e| Error::bug(e.to_string()))?;
+    Ok(StoredAnswer { fingerprint, answer })
 }
 
 /// Ends a pending intent and gives its room back.

@@ -104,7 +104,11 @@ pub(crate) async fn in_use<'a>(
     tx: &mut Tx,
     claims: impl Iterator<Item = &'a IdempotencyClaim>,
 ) -> Run<HashSet<Name<'a>>> {
-    let names: Vec<_> = claims.map(name_of).collect();
+    names_in_use(tx, claims.map(name_of).collect()).await
+}
+
+/// Which of these names have a row, ended or not.
+pub(crate) async fn names_in_use<'a>(tx: &mut Tx, names: Vec<Name<'a>>) -> Run<HashSet<Name<'a>>> {
     if names.is_empty() {
         return Ok(HashSet::new());
     }
@@ -133,6 +137,14 @@ pub(crate) async fn keep_all<'a, T: Serialize + 'a>(
         let ((user, route, key), answer) = (name_of(claim), StoredAnswer::new(claim, value)?);
         rows.push((user, route, key, hex(&answer.fingerprint), answer.answer));
     }
+    keep_rows(tx, &rows).await
+}
+
+/// A name, and in hexadecimal digits what its request was, and its answer.
+pub(crate) type Kept<'a> = (i64, &'a str, &'a str, String, String);
+
+/// The same for claims that were stored.
+pub(crate) async fn keep_rows(tx: &mut Tx, rows: &[Kept<'_>]) -> Run<()> {
     if rows.is_empty() {
         return Ok(());
     }
@@ -142,13 +154,13 @@ pub(crate) async fn keep_all<'a, T: Serialize + 'a>(
          FROM JSON_TABLE(?, '$[*]' COLUMNS (user_id BIGINT PATH '$[0]',
              route VARCHAR(100) PATH '$[1]', name VARCHAR(255) PATH '$[2]',
              fingerprint VARCHAR(128) PATH '$[3]', answer MEDIUMTEXT PATH '$[4]')) t")
-    .json(&rows)?
+    .json(rows)?
     .run(tx)
     .await?;
     all(kept, rows.len(), "kept answers")
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

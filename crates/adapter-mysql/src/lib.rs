@@ -8,6 +8,7 @@ mod audit;
 mod batch;
 mod batches;
 mod charge;
+mod charges;
 mod concert;
 mod concert_admin;
 mod consumer;

@@ -13,6 +13,7 @@ use diesel::QueryableByName;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
 use crate::error::{Run, typed, unknown_word};
+use crate::group::all;
 use crate::sql::{Tx, sql};
 use crate::{Mysql, charge};
 
@@ -31,12 +32,7 @@ impl PointStore for Mysql {
         intent: ChargeIntent,
         claim: Option<IdempotencyClaim>,
     ) -> Result<Opened> {
-        self.write_verified(
-            (intent, claim),
-            |tx, (intent, claim)| Box::pin(charge::open(tx, intent, claim.as_ref())),
-            |tx, (intent, _)| Box::pin(charge::opened_before(tx, intent)),
-        )
-        .await
+        self.batches.openings.submit(self, (intent, claim)).await
     }
 
     async fn settle_charge(
@@ -45,12 +41,11 @@ impl PointStore for Mysql {
         verdict: GatewayVerdict,
     ) -> Result<Applied<Charged>> {
         // A decline is an answer, not a failure: it must be committed before it is told.
-        let settled = self.write_verified(
-            (intent, verdict),
-            |tx, (intent, verdict)| Box::pin(charge::settle(tx, *intent, *verdict)),
-            |tx, (intent, _)| Box::pin(charge::settled_before(tx, *intent)),
-        );
-        settled.await?.ok_or(Error::PaymentDeclined)
+        let settled = match verdict {
+            GatewayVerdict::Approved => self.batches.approvals.submit(self, intent).await?,
+            GatewayVerdict::Declined => self.decline(intent).await?,
+        };
+        settled.ok_or(Error::PaymentDeclined)
     }
 
     async fn give_up_charge(&self, intent: TransactionId) -> Result<bool> {
@@ -65,6 +60,17 @@ impl PointStore for Mysql {
 
     async fn take_unsettled(&self, age: Duration, limit: u32) -> Result<Vec<OpenCharge>> {
         self.write((age, limit), |tx, (age, limit)| Box::pin(charge::take(tx, *age, *limit))).await
+    }
+}
+
+impl Mysql {
+    async fn decline(&self, intent: TransactionId) -> Result<Option<Applied<Charged>>> {
+        self.write_verified(
+            intent,
+            |tx, intent| Box::pin(charge::settle(tx, *intent, GatewayVerdict::Declined)),
+            |tx, intent| Box::pin(charge::settled_before(tx, *intent)),
+        )
+        .await
     }
 }
 
@@ -103,23 +109,61 @@ pub(crate) async fn post(tx: &mut Tx, entry: &Entry) -> Run<()> {
 }
 
 async fn write_line(tx: &mut Tx, entry: &Entry, amount: i64) -> Run<()> {
-    let kind = match entry.kind {
-        EntryKind::Charge => "CHARGE",
-        EntryKind::Use => "USE",
-        EntryKind::Refund => "REFUND",
-    };
     sql("INSERT INTO point_ledger
              (id, user_id, sequence, kind, amount, balance_after, created_at, payment_id)
          SELECT ?, user_id, sequence, ?, ?, balance, {now}, ?
          FROM point_accounts WHERE user_id = ?")
     .int(entry.id)
-    .text(kind)
+    .text(word(entry.kind))
     .int(amount)
     .int_or_null(entry.payment)
     .int(entry.user)
     .run(tx)
     .await?;
     Ok(())
+}
+
+fn word(kind: EntryKind) -> &'static str {
+    match kind {
+        EntryKind::Charge => "CHARGE",
+        EntryKind::Use => "USE",
+        EntryKind::Refund => "REFUND",
+    }
+}
+
+/// A ledger line that was judged: where it stands in its account's history is known.
+pub(crate) struct Line {
+    pub id: TransactionId,
+    pub user: UserId,
+    pub sequence: i64,
+    pub kind: EntryKind,
+    pub amount: Won,
+    pub balance_after: i64,
+    pub payment: Option<PaymentId>,
+    /// Now, if it is not told.
+    pub at: Option<Timestamp>,
+}
+
+/// Writes the lines of many changes whose accounts this transaction has locked.
+pub(crate) async fn write_lines(tx: &mut Tx, lines: &[Line]) -> Run<()> {
+    let row = |line: &Line| {
+        let amount = line.kind.signed(line.amount);
+        let at = line.at.map(Timestamp::as_millis);
+        let (kind, payment) = (word(line.kind), line.payment);
+        (line.id, line.user, line.sequence, kind, amount, line.balance_after, at, payment)
+    };
+    let written = sql("INSERT INTO point_ledger
+             (id, user_id, sequence, kind, amount, balance_after, created_at, payment_id)
+         SELECT t.id, t.user_id, t.sequence, t.kind, t.amount, t.balance_after,
+             COALESCE(t.at, {now}), t.payment_id
+         FROM JSON_TABLE(?, '$[*]' COLUMNS (id BIGINT PATH '$[0]', user_id BIGINT PATH '$[1]',
+             sequence BIGINT PATH '$[2]', kind VARCHAR(16) PATH '$[3]', amount BIGINT PATH '$[4]',
+             balance_after BIGINT PATH '$[5]', at BIGINT PATH '$[6]',
+             payment_id BIGINT PATH '$[7]')) t")
+    .json(&lines.iter().map(row).collect::<Vec<_>>())?
+    .run(tx)
+    .await?;
+    all(written, lines.len(), "ledger lines")
 }
 
 #[derive(QueryableByName)]

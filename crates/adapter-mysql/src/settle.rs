@@ -14,7 +14,7 @@ use crate::error::{Run, unknown_word};
 use crate::group::{Plan, Verdict, all};
 use crate::idempotency::{Name, in_use, keep_all, name_of};
 use crate::payment::{entry, finish, one, posted_before};
-use crate::point::post;
+use crate::point::{Line, post, write_lines};
 use crate::sql::{Tx, sql};
 use crate::{outbox, reservation};
 
@@ -188,24 +188,17 @@ async fn spend_all(tx: &mut Tx, paid: &[Paid<'_>]) -> Run<()> {
     .run(tx)
     .await?;
     all(moved, rows.len(), "accounts")?;
-    let lines: Vec<_> = paid
-        .iter()
-        .map(|p| {
-            let (s, payment) = (p.settlement, &p.settlement.payment);
-            let amount = EntryKind::Use.signed(payment.amount);
-            (s.transaction_id, payment.user_id, p.sequence, amount, p.balance_after, payment.id)
-        })
-        .collect();
-    let written = sql("INSERT INTO point_ledger
-             (id, user_id, sequence, kind, amount, balance_after, created_at, payment_id)
-         SELECT t.id, t.user_id, t.sequence, 'USE', t.amount, t.balance_after, {now}, t.payment_id
-         FROM JSON_TABLE(?, '$[*]' COLUMNS (id BIGINT PATH '$[0]', user_id BIGINT PATH '$[1]',
-             sequence BIGINT PATH '$[2]', amount BIGINT PATH '$[3]',
-             balance_after BIGINT PATH '$[4]', payment_id BIGINT PATH '$[5]')) t")
-    .json(&lines)?
-    .run(tx)
-    .await?;
-    all(written, lines.len(), "ledger lines")
+    let line = |p: &Paid<'_>| Line {
+        id: p.settlement.transaction_id,
+        user: p.settlement.payment.user_id,
+        sequence: p.sequence,
+        kind: EntryKind::Use,
+        amount: p.settlement.payment.amount,
+        balance_after: p.balance_after,
+        payment: Some(p.settlement.payment.id),
+        at: None,
+    };
+    write_lines(tx, &paid.iter().map(line).collect::<Vec<_>>()).await
 }
 
 async fn insert_all(tx: &mut Tx, paid: &[Paid<'_>]) -> Run<()> {

@@ -1,5 +1,7 @@
 //! Batches that are made by hand, on a server.
 
+mod charges;
+
 use concert_domain::event::{Event, Outbox};
 use concert_domain::id::NotAnId;
 use concert_domain::idempotency::Fingerprint;
