@@ -5,14 +5,12 @@ use std::sync::Arc;
 use concert_domain::concert::SeatOffer;
 use concert_domain::idempotency::StoredAnswer;
 use concert_domain::payment::{Payment, Settlement};
-use concert_domain::point::{Charged, Opened};
+use concert_domain::point::Opened;
 use concert_domain::reservation::{Hold, Reservation};
-use concert_domain::{
-    Applied, IdempotencyClaim, ReservationId, ScheduleId, SeatId, Seen, TransactionId,
-};
+use concert_domain::{IdempotencyClaim, ReservationId, ScheduleId, SeatId, Seen, TransactionId};
 
 use crate::batch::Batcher;
-use crate::charges::{APPROVALS, OPENINGS, Opening};
+use crate::charges::{APPROVALS, OPENINGS, Opening, Settled};
 use crate::hold::HOLDS;
 use crate::settle::SETTLEMENTS;
 use crate::{concert, group, idempotency, reservation};
@@ -29,7 +27,7 @@ pub(crate) struct Batches {
     pub holds: Arc<Batcher<Hold, Reservation>>,
     pub settlements: Arc<Batcher<Settlement, Payment>>,
     pub openings: Arc<Batcher<Opening, Opened>>,
-    pub approvals: Arc<Batcher<TransactionId, Option<Applied<Charged>>>>,
+    pub approvals: Arc<Batcher<TransactionId, Settled>>,
     pub offers: Looks<(ScheduleId, SeatId), SeatOffer>,
     pub reservations: Looks<ReservationId, Reservation>,
     pub answers: Arc<Batcher<IdempotencyClaim, Option<StoredAnswer>>>,

@@ -29,8 +29,11 @@ pub(crate) const OPENINGS: Plan<Opening, Opened> = Plan {
     verify: |tx, (intent, _)| Box::pin(charge::opened_before(tx, intent)),
 };
 
-/// How approved intents become points, many at once. `None` means that one is declined.
-pub(crate) const APPROVALS: Plan<TransactionId, Option<Applied<Charged>>> = Plan {
+/// What an approval came to; `None` means that it is declined.
+pub(crate) type Settled = Option<Applied<Charged>>;
+
+/// How approved intents become points, many at once.
+pub(crate) const APPROVALS: Plan<TransactionId, Settled> = Plan {
     name: "approve",
     together: |tx, ids| Box::pin(approve_all(tx, ids)),
     alone: |tx, id| Box::pin(charge::settle(tx, *id, GatewayVerdict::Approved)),
@@ -181,10 +184,7 @@ async fn insert_all(tx: &mut Tx, opened: &[&Opening]) -> Run<()> {
     all(inserted, rows.len(), "intents")
 }
 
-async fn approve_all(
-    tx: &mut Tx,
-    ids: &[TransactionId],
-) -> Run<Vec<Verdict<Option<Applied<Charged>>>>> {
+async fn approve_all(tx: &mut Tx, ids: &[TransactionId]) -> Run<Vec<Verdict<Settled>>> {
     let rows = lock_intents(tx, ids).await?;
     let kept =
         names_in_use(tx, rows.values().filter_map(|row| row.intent.name()).collect()).await?;
@@ -253,7 +253,7 @@ fn judge_approvals<'a>(
     ids: &[TransactionId],
     rows: &'a HashMap<i64, Locked>,
     mut kept: HashSet<Name<'a>>,
-) -> Result<(Vec<Verdict<Option<Applied<Charged>>>>, Vec<Approved<'a>>)> {
+) -> Result<(Vec<Verdict<Settled>>, Vec<Approved<'a>>)> {
     let (mut verdicts, mut approved) = (Vec::new(), Vec::new());
     let mut seen = HashSet::new();
     let mut accounts: HashMap<i64, (i64, i64)> = HashMap::new();
