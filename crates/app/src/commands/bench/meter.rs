@@ -1,4 +1,5 @@
-//! What a path costs: processor time of the service, and what it sends to its servers.
+//! What a path costs: processor time of the service, what it sends to its servers, and how much of
+//! the machine is in use meanwhile.
 
 use std::time::Duration;
 
@@ -21,6 +22,14 @@ pub(super) struct Reading {
     cpu: Duration,
     statements: Option<f64>,
     commands: Option<f64>,
+    machine: Option<Machine>,
+}
+
+/// Ticks of all processors since the machine was started.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Machine {
+    idle: f64,
+    all: f64,
 }
 
 /// What one request took.
@@ -30,6 +39,8 @@ pub(super) struct Cost {
     pub cpu: f64,
     pub statements: Option<f64>,
     pub commands: Option<f64>,
+    /// The share of all processors that was in use, by whomever.
+    pub busy: Option<f64>,
 }
 
 impl Meter {
@@ -42,7 +53,10 @@ impl Meter {
             Some(url) => Some(commands(url).await?),
             None => None,
         };
-        Ok(Reading { cpu: cpu_of(self.process).unwrap_or_default(), statements, commands })
+        let cpu = cpu_of(self.process).unwrap_or_default();
+        let machine = std::fs::read_to_string("/proc/stat").ok();
+        let machine = machine.as_deref().and_then(Machine::parse);
+        Ok(Reading { cpu, statements, commands, machine })
     }
 }
 
@@ -55,7 +69,23 @@ impl Reading {
             cpu: self.cpu.saturating_sub(earlier.cpu).as_secs_f64() * 1e6 / each,
             statements: more(self.statements, earlier.statements),
             commands: more(self.commands, earlier.commands),
+            busy: self.machine.zip(earlier.machine).map(|(now, before)| now.busy_since(before)),
         }
+    }
+}
+
+impl Machine {
+    /// The first line of `/proc/stat`: user, nice, system, idle, waiting for a disk, and the rest
+    /// (proc_stat(5)).
+    fn parse(text: &str) -> Option<Self> {
+        let fields = text.lines().next()?.strip_prefix("cpu ")?.split_whitespace();
+        let ticks: Vec<f64> = fields.take(8).map(str::parse).collect::<Result<_, _>>().ok()?;
+        Some(Self { idle: ticks.get(3)? + ticks.get(4)?, all: ticks.iter().sum() })
+    }
+
+    fn busy_since(self, earlier: Self) -> f64 {
+        let all = (self.all - earlier.all).max(1.0);
+        1.0 - ((self.idle - earlier.idle) / all).clamp(0.0, 1.0)
     }
 }
 
@@ -75,10 +105,25 @@ mod tests {
     #[test]
     fn a_cost_is_what_was_added_by_each_request() {
         let before = Reading { statements: Some(100.0), ..Reading::default() };
-        let after =
-            Reading { cpu: Duration::from_millis(2), statements: Some(160.0), commands: Some(1.0) };
+        let after = Reading {
+            cpu: Duration::from_millis(2),
+            statements: Some(160.0),
+            commands: Some(1.0),
+            machine: None,
+        };
         let cost = after.since(before, 20);
-        assert_eq!(cost, Cost { cpu: 100.0, statements: Some(3.0), commands: None });
+        let wanted = Cost { cpu: 100.0, statements: Some(3.0), commands: None, busy: None };
+        assert_eq!(cost, wanted);
         assert_eq!(before.since(before, 0).cpu, 0.0);
+    }
+
+    #[test]
+    fn a_machine_is_busy_unless_it_idles_or_waits_for_a_disk() {
+        let before = Machine::parse("cpu  10 0 10 70 10 0 0 0 0 0\ncpu0 1 1").unwrap();
+        let after = Machine::parse("cpu  70 5 20 85 20 0 0 0 0 0").unwrap();
+        assert_eq!((before.idle, before.all), (80.0, 100.0));
+        assert_eq!(after.busy_since(before), 0.75);
+        assert_eq!(before.busy_since(before), 1.0 - 0.0);
+        assert!(Machine::parse("intr 5").is_none());
     }
 }

@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 
 use super::books::{self, Effects};
 use super::effort::Effort;
+use super::meter::{Cost, Meter, Reading};
 use super::place::Place;
 use super::report::{Environment, median};
 use super::service::{Memory, Service};
@@ -24,7 +25,7 @@ const JOURNEYS_A_SECOND: u32 = 2_000;
 const HALL: u32 = 50;
 const CONCERTS: u32 = 10;
 /// Who may be inside of a concert at a time.
-const INSIDE: u32 = 100;
+const INSIDE: u32 = 200;
 /// How many times more come in a storm than can be served.
 const STORM: f64 = 10.0;
 /// Connections that the comers of a storm share.
@@ -38,7 +39,7 @@ const VARIABLES: [(&str, &str); 2] = [("QUEUE_CLAIM_TTL", "4s"), ("QUEUE_TICK", 
 Examples:
   scripts/services run -- scripts/bench.sh journey           on MySQL, Redis and Kafka of its own
   concert bench journey --quick                              on the embedded engine, a first look
-  concert bench journey --clients 128 --rounds 3 --seconds 10
+  concert bench journey --clients 64 --rounds 3 --seconds 10
 
 A journey: join the queue, poll as told until admitted, look at the seats, hold one, charge, pay, see
 the slot freed; and its event has been consumed. Journeys with one concert and with ten take turns.
@@ -46,7 +47,7 @@ Then a storm: ten times as many come as can be served, and whoever is admitted m
 every run the books are checked.")]
 pub(super) struct Args {
     /// Clients who make one journey after the other.
-    #[arg(long, default_value_t = 64, value_name = "COUNT",
+    #[arg(long, default_value_t = 128, value_name = "COUNT",
           value_parser = clap::value_parser!(u16).range(1..=1_000))]
     clients: u16,
     #[command(flatten)]
@@ -60,6 +61,8 @@ struct Run {
     told: Told,
     /// From the first join until the last event had its effect.
     consumed: Duration,
+    /// What each journey took.
+    cost: Cost,
 }
 
 impl Run {
@@ -110,12 +113,14 @@ async fn measure(args: &Args, place: &Place) -> Result<Figures> {
     let comers = world.users(1_000_000).await?.start;
     drop(world);
     let service = place.serve(&VARIABLES).await?;
+    let (sql, redis) = (place.sql(), place.redis().cloned());
+    let meter = Meter { process: service.process(), sql, redis };
     let effects = match place.sql() {
         Some(sql) => Effects::Table(sql),
         None => Effects::Ranking(service.addr),
     };
     let mut bench =
-        Bench { args, place, service, effects, sold: 0, checks: 0, next_user: first_user };
+        Bench { args, place, service, meter, effects, sold: 0, checks: 0, next_user: first_user };
     let bar = effort.bar("journeys", rounds * 2 + 1);
     let mut runs = [Vec::new(), Vec::new()];
     for [one, ten] in (0..rounds).map(|_| wishes.each_mut().map(Vec::pop)) {
@@ -163,6 +168,7 @@ struct Bench<'a> {
     args: &'a Args,
     place: &'a Place,
     service: Service,
+    meter: Meter,
     effects: Effects,
     /// Payments so far.
     sold: i64,
@@ -174,12 +180,12 @@ impl Bench<'_> {
     async fn journeys(&mut self, wishes: Vec<Wish>) -> Result<Run> {
         let effort = &self.args.effort;
         let during = effort.during() * effort.size(3, 2, 1);
-        let begun = Instant::now();
+        let (begun, before) = (Instant::now(), self.meter.read().await?);
         let first = self.next_user;
         self.next_user += wishes.len() as i64;
         let clients = self.args.clients.into();
         let told = in_turn(self.service.addr, clients, during, first, wishes).await?;
-        self.close(told, begun).await
+        self.close(told, begun, before).await
     }
 
     async fn storm(
@@ -197,14 +203,15 @@ impl Bench<'_> {
             connections: CONNECTIONS,
         };
         let concert = wishes.first().context("a seat")?.concert;
-        let begun = Instant::now();
+        let (begun, before) = (Instant::now(), self.meter.read().await?);
         let told = all_at_once(self.service.addr, storm, concert, first_user, wishes).await?;
-        let run = self.close(told, begun).await?;
+        let run = self.close(told, begun, before).await?;
         Ok((storm, run))
     }
 
     /// Waits for the events, and checks the books.
-    async fn close(&mut self, told: Told, begun: Instant) -> Result<Run> {
+    async fn close(&mut self, told: Told, begun: Instant, before: Reading) -> Result<Run> {
+        let cost = self.meter.read().await?.since(before, told.paid);
         self.sold += told.paid as i64;
         self.effects.wait_for(self.sold).await?;
         let consumed = begun.elapsed();
@@ -213,6 +220,6 @@ impl Bench<'_> {
             anyhow::ensure!(faults.is_empty(), "the books are wrong: {}", faults.join("; "));
         }
         self.checks += 1;
-        Ok(Run { told, consumed })
+        Ok(Run { told, consumed, cost })
     }
 }
