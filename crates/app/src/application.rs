@@ -194,6 +194,8 @@ fn listen(config: &Config, state: AppState, lobby: &Lobby) -> Result<Server> {
         .disable_signals()
         .workers(threads)
         .max_connections(connections.div_ceil(threads))
+        // What does not fit into one write would wait 40 ms for the client to acknowledge the first.
+        .tcp_nodelay(true)
         .on_connect(move |io, data| guard.connected(io, data))
         .keep_alive(KEEP_ALIVE)
         .client_request_timeout(REQUEST_HEAD)

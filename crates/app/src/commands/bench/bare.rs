@@ -37,6 +37,7 @@ pub(super) async fn run() -> Result<()> {
     };
     let server = HttpServer::new(app)
         .workers(application::default_threads())
+        .tcp_nodelay(true)
         .bind(("127.0.0.1", 0))
         .context("a free port")?;
     if let Some(addr) = server.addrs().first() {
