@@ -73,15 +73,7 @@ async fn every_kind_of_answer_has_the_rules_for_browsers_and_nothing_of_the_insi
     let wanted = [200, 201, 204, 304, 400, 401, 402, 403, 404, 405, 409, 413, 415, 500, 503];
     assert_eq!(seen, wanted);
     for answer in answers {
-        for (name, value) in [
-            ("x-content-type-options", "nosniff"),
-            ("referrer-policy", "no-referrer"),
-            ("x-frame-options", "DENY"),
-        ] {
-            assert_eq!(answer.header(name), Some(value), "{name} of {answer:?}");
-        }
-        let policy = answer.header("content-security-policy").expect("a policy");
-        assert!(policy.starts_with("default-src 'none'"), "{policy}");
+        answer.has_rules_for_browsers();
         for name in ["server", "x-powered-by", "via", "access-control-allow-origin"] {
             assert_eq!(answer.header(name), None, "{name} of {answer:?}");
         }

@@ -204,6 +204,20 @@ impl Answer {
         self.headers.get(name).map(|value| value.to_str().expect("visible ASCII"))
     }
 
+    /// Checks that it tells browsers what every answer does.
+    #[track_caller]
+    pub fn has_rules_for_browsers(&self) {
+        for (name, value) in [
+            ("x-content-type-options", "nosniff"),
+            ("referrer-policy", "no-referrer"),
+            ("x-frame-options", "DENY"),
+        ] {
+            assert_eq!(self.header(name), Some(value), "{name} of {self:?}");
+        }
+        let policy = self.header("content-security-policy").expect("a policy");
+        assert!(policy.starts_with("default-src 'none'"), "{policy}");
+    }
+
     /// Checks that it is this refusal, in the shape that every refusal has.
     #[track_caller]
     pub fn refused(&self, status: u16, code: &str) {

@@ -10,7 +10,8 @@ use concert_domain::reservation::{Hold, Reservation};
 use concert_domain::{IdempotencyClaim, ReservationId, ScheduleId, SeatId, Seen, TransactionId};
 
 use crate::batch::Batcher;
-use crate::charges::{APPROVALS, OPENINGS, Opening, Settled};
+use crate::charge::Settled;
+use crate::charges::{APPROVALS, OPENINGS, Opening};
 use crate::hold::HOLDS;
 use crate::settle::SETTLEMENTS;
 use crate::{concert, group, idempotency, reservation};

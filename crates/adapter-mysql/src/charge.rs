@@ -17,6 +17,9 @@ use crate::idempotency::{Name, keep_answer, stored};
 use crate::point::{Entry, line, post};
 use crate::sql::{Tx, sql};
 
+/// What settling a charge came to; `None` means that it is declined.
+pub(crate) type Settled = Option<Applied<Charged>>;
+
 #[derive(QueryableByName)]
 pub(crate) struct IntentRow {
     #[diesel(sql_type = BigInt)]
@@ -173,12 +176,12 @@ pub(crate) async fn opened_before(tx: &mut Tx, intent: &ChargeIntent) -> Run<Opt
     Ok((there.count(tx).await? == 1).then(|| Opened::Pending(intent.clone())))
 }
 
-/// Settles an intent; `None` means that it is declined.
+/// Settles an intent.
 pub(crate) async fn settle(
     tx: &mut Tx,
     id: TransactionId,
     verdict: GatewayVerdict,
-) -> Run<Option<Applied<Charged>>> {
+) -> Run<Settled> {
     let row: Option<IntentRow> =
         sql("SELECT * FROM charge_intents WHERE id = ? FOR UPDATE").int(id).row(tx).await?;
     let row = row.ok_or_else(|| Error::bug("a charge that was never opened is settled"))?;
@@ -238,10 +241,7 @@ async fn close(tx: &mut Tx, intent: &ChargeIntent, status: &str) -> Run<()> {
 }
 
 /// What a charge came to whose settlement was not answered.
-pub(crate) async fn settled_before(
-    tx: &mut Tx,
-    id: TransactionId,
-) -> Run<Option<Option<Applied<Charged>>>> {
+pub(crate) async fn settled_before(tx: &mut Tx, id: TransactionId) -> Run<Option<Settled>> {
     let row: Option<IntentRow> =
         sql("SELECT * FROM charge_intents WHERE id = ?").int(id).row(tx).await?;
     let Some(row) = row else { return Ok(None) };

@@ -11,10 +11,10 @@ use concert_domain::{Applied, Error, IdempotencyClaim, Result, Timestamp, Transa
 use diesel::QueryableByName;
 use diesel::sql_types::BigInt;
 
-use crate::charge::{self, IntentRow, answer_of, method_word};
+use crate::charge::{self, IntentRow, Settled, answer_of, method_word};
 use crate::error::{Run, typed};
 use crate::group::{Plan, Verdict, all};
-use crate::idempotency::{Name, hex, in_use, keep_rows, name_of, names_in_use};
+use crate::idempotency::{Name, at_places, hex, in_use, keep_rows, name_of, names_in_use};
 use crate::point::{Line, write_lines};
 use crate::sql::{Number, Tx, sql};
 
@@ -28,9 +28,6 @@ pub(crate) const OPENINGS: Plan<Opening, Opened> = Plan {
     alone: |tx, (intent, claim)| Box::pin(charge::open(tx, intent, claim.as_ref())),
     verify: |tx, (intent, _)| Box::pin(charge::opened_before(tx, intent)),
 };
-
-/// What an approval came to; `None` means that it is declined.
-pub(crate) type Settled = Option<Applied<Charged>>;
 
 /// How approved intents become points, many at once.
 pub(crate) const APPROVALS: Plan<TransactionId, Settled> = Plan {
@@ -106,8 +103,7 @@ async fn open_names<'a>(tx: &mut Tx, names: Vec<Name<'a>>) -> Run<Vec<Name<'a>>>
     .json(&names)?
     .rows(tx)
     .await?;
-    let name = |row: &Number| names.get(usize::try_from(row.n - 1).ok()?).copied();
-    Ok(rows.iter().filter_map(name).collect())
+    Ok(at_places(&names, &rows).collect())
 }
 
 /// Judges one after the other: what one intent has reserved the user's next one here does not find.
@@ -327,7 +323,7 @@ async fn keep_answers(tx: &mut Tx, approved: &[Approved<'_>]) -> Run<()> {
             continue;
         };
         let answer = answer_of(fingerprint.clone(), charged)?;
-        rows.push((user, route, key, hex(&answer.fingerprint), answer.answer));
+        rows.push((user, route, key, hex(fingerprint), answer.answer));
     }
     keep_rows(tx, &rows).await
 }

@@ -121,8 +121,16 @@ pub(crate) async fn names_in_use<'a>(tx: &mut Tx, names: Vec<Name<'a>>) -> Run<H
     .json(&names)?
     .rows(tx)
     .await?;
-    let name = |row: &Number| names.get(usize::try_from(row.n - 1).ok()?).copied();
-    Ok(rows.iter().filter_map(name).collect())
+    Ok(at_places(&names, &rows).collect())
+}
+
+/// The names at the places that a statement found something for, counted from 1 as `FOR ORDINALITY`
+/// does.
+pub(crate) fn at_places<'a>(
+    names: &[Name<'a>],
+    places: &[Number],
+) -> impl Iterator<Item = Name<'a>> {
+    places.iter().filter_map(|row| names.get(usize::try_from(row.n - 1).ok()?).copied())
 }
 
 /// Keeps the answers of many changes, in the transaction of the changes. None of the claims may

@@ -64,7 +64,7 @@ impl PointStore for Mysql {
 }
 
 impl Mysql {
-    async fn decline(&self, intent: TransactionId) -> Result<Option<Applied<Charged>>> {
+    async fn decline(&self, intent: TransactionId) -> Result<charge::Settled> {
         self.write_verified(
             intent,
             |tx, intent| Box::pin(charge::settle(tx, *intent, GatewayVerdict::Declined)),

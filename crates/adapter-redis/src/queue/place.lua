@@ -106,20 +106,25 @@ local function next_waiting(from)
     return nil
 end
 
--- How many wait up to the number and at it. Nobody waits before the head.
-local function rank_of(number)
-    local own = math.floor(number / PLACES_IN_CHUNK)
-    local rank = redis.call('BITCOUNT', bits_of(own), 0, number % PLACES_IN_CHUNK, 'BIT')
-    local ahead = {}
+-- How many wait in front of all numbers of a chunk. Nobody waits before the head.
+local function ahead_of(own)
+    local before, ahead = {}, 0
     for chunk = math.floor(state.head / PLACES_IN_CHUNK), own - 1 do
-        ahead[#ahead + 1] = chunk
+        before[#before + 1] = chunk
     end
-    if #ahead > 0 then
-        for _, count in ipairs(redis.call('HMGET', COUNTS, unpack(ahead))) do
-            rank = rank + tonumber(count or 0)
+    if #before > 0 then
+        for _, count in ipairs(redis.call('HMGET', COUNTS, unpack(before))) do
+            ahead = ahead + tonumber(count or 0)
         end
     end
-    return rank
+    return ahead
+end
+
+-- How many wait up to the number and at it.
+local function rank_of(number)
+    local own = math.floor(number / PLACES_IN_CHUNK)
+    return ahead_of(own)
+        + redis.call('BITCOUNT', bits_of(own), 0, number % PLACES_IN_CHUNK, 'BIT')
 end
 
 -- The average of admissions a second, which fades while nobody is admitted.

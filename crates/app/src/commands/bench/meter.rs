@@ -123,7 +123,7 @@ mod tests {
         let after = Machine::parse("cpu  70 5 20 85 20 0 0 0 0 0").unwrap();
         assert_eq!((before.idle, before.all), (80.0, 100.0));
         assert_eq!(after.busy_since(before), 0.75);
-        assert_eq!(before.busy_since(before), 1.0 - 0.0);
+        assert_eq!(before.busy_since(before), 1.0);
         assert!(Machine::parse("intr 5").is_none());
     }
 }
