@@ -105,6 +105,10 @@ impl Lock for Lasting {
         self.0.holder(name).await
     }
 
+    fn seen_holder(&self, name: &str) -> Option<String> {
+        self.0.seen_holder(name)
+    }
+
     async fn clear(&self, name: &str) -> Result<()> {
         self.0.clear(name).await
     }

@@ -95,7 +95,10 @@ impl Lock for Redis {
     }
 
     async fn turn(&self, name: &str) -> Result<Turn> {
-        self.turns.turn(name).await
+        let heard_of = self.taken.heard_of(name);
+        let mut turn = self.turns.turn(name).await?;
+        turn.contended |= heard_of;
+        Ok(turn)
     }
 }
 

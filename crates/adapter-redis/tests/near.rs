@@ -1,4 +1,4 @@
-//! What processes remember of queues: how much they need not ask, and how soon they see what others
+//! What processes remember of queues and locks: how much they need not ask, and how soon they see what others
 //! did.
 // Test code: a broken promise is reported by a panic.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -7,9 +7,10 @@ mod common;
 
 use std::time::Duration;
 
-use common::{PrivateServer, own_prefix, plain, shared, users};
+use common::{PrivateServer, own_prefix, plain, shared, until, users};
 use concert_adapter_redis::Redis;
 use concert_domain::cache::NEAR_FOR;
+use concert_domain::lock::{Lock, Locked};
 use concert_domain::queue::{Join, QueueStore, QueueToken, Rules, Standing};
 use concert_domain::{ConcertId, Error};
 use concert_testkit::race;
@@ -140,4 +141,21 @@ async fn those_who_join_together_each_have_a_place_of_their_own() {
     // A rank is told as it was after the call; only the first call admits.
     assert_eq!(ranks, (0..500).collect::<Vec<_>>());
     assert!(asked < 400, "{asked} scripts for 500 joins");
+}
+
+/// Whoever comes alone to a seat that was taken long ago would otherwise read its offer.
+#[tokio::test]
+async fn a_name_is_contended_from_when_a_lock_of_it_was_heard_of_until_it_is_ended_here() {
+    let prefix = own_prefix();
+    let (here, there) = (shared(&prefix).await, shared(&prefix).await);
+    let contended = async || here.turn("seat").await.unwrap().contended;
+    assert!(!contended().await);
+    assert_eq!(there.acquire("seat", "other", HOUR).await, Ok(Locked::Acquired));
+    assert!(!contended().await, "nobody has told");
+    assert_eq!(here.holder("seat").await.unwrap().as_deref(), Some("other"));
+    until("what was heard is too old to be told", async || here.seen_holder("seat").is_none())
+        .await;
+    assert!(contended().await);
+    here.clear("seat").await.unwrap();
+    assert!(!contended().await);
 }

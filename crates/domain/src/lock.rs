@@ -21,20 +21,21 @@ pub enum Locked {
 
 /// A turn at a name. It ends when it is dropped.
 pub struct Turn {
-    /// Whether nobody else was at the name, or waited for it, when the turn was asked for.
-    pub alone: bool,
+    /// Whether somebody else was at the name, or waited for it, when the turn was asked for, or a
+    /// lock of the name was heard of that this process has not ended since.
+    pub contended: bool,
     _place: Option<Box<dyn Any + Send + Sync>>,
 }
 
 impl Turn {
     /// A turn where nobody counts turns.
     pub fn uncounted() -> Self {
-        Self { alone: true, _place: None }
+        Self { contended: false, _place: None }
     }
 
     /// A turn that lasts as long as the place is kept.
-    pub fn with(alone: bool, place: impl Any + Send + Sync) -> Self {
-        Self { alone, _place: Some(Box::new(place)) }
+    pub fn with(contended: bool, place: impl Any + Send + Sync) -> Self {
+        Self { contended, _place: Some(Box::new(place)) }
     }
 }
 

@@ -38,6 +38,12 @@ impl Taken {
         (Instant::now() < seen.until).then(|| seen.holder.clone())
     }
 
+    /// Whether there was a lock of the name, however long ago, that this process has not ended
+    /// since. May forget.
+    pub(super) fn heard_of(&self, name: &str) -> bool {
+        self.names().contains_key(name)
+    }
+
     /// To be taken before the server is asked.
     pub(super) fn mark(&self) -> Mark {
         Mark { ended: self.ended.load(Ordering::SeqCst), asked: Instant::now() }

@@ -31,18 +31,18 @@ struct Lines {
 
 impl Turns {
     pub async fn turn(&self, name: &str) -> Result<Turn> {
-        let (line, alone) = self.line(name);
+        let (line, contended) = self.line(name);
         match timeout(WAIT, line.acquire_owned()).await {
-            Ok(Ok(place)) => Ok(Turn::with(alone, place)),
+            Ok(Ok(place)) => Ok(Turn::with(contended, place)),
             Ok(Err(_)) | Err(_) => Err(Error::unavailable(WHAT)),
         }
     }
 
-    /// The line of a name, and whether nobody is in it.
+    /// The line of a name, and whether somebody is in it.
     fn line(&self, name: &str) -> (Arc<Semaphore>, bool) {
         let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(line) = lines.lines.get(name).and_then(Weak::upgrade) {
-            return (line, false);
+            return (line, true);
         }
         if lines.lines.len() >= SWEEP_FROM.max(2 * lines.swept) {
             lines.lines.retain(|_, line| line.strong_count() > 0);
@@ -50,7 +50,7 @@ impl Turns {
         }
         let line = Arc::new(Semaphore::new(AT_ONCE));
         lines.lines.insert(name.to_owned(), Arc::downgrade(&line));
-        (line, true)
+        (line, false)
     }
 }
 
@@ -67,14 +67,14 @@ mod tests {
         for _ in 0..AT_ONCE {
             working.push(turns.turn("seat").await.unwrap());
         }
-        let alone: Vec<_> = working.iter().map(|turn| turn.alone).collect();
-        assert_eq!(alone, [true, false, false, false]);
+        let contended: Vec<_> = working.iter().map(|turn| turn.contended).collect();
+        assert_eq!(contended, [false, true, true, true]);
         assert!(turns.turn("seat").now_or_never().is_none(), "the fifth waits");
         assert!(turns.turn("other seat").now_or_never().is_some_and(|turn| turn.is_ok()));
         working.pop();
         assert!(turns.turn("seat").now_or_never().is_some_and(|turn| turn.is_ok()));
         working.clear();
-        assert!(turns.turn("seat").await.unwrap().alone, "everybody has left");
+        assert!(!turns.turn("seat").await.unwrap().contended, "everybody has left");
     }
 
     #[tokio::test]

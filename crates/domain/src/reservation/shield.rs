@@ -30,7 +30,8 @@ impl Shield {
         Self(lock)
     }
 
-    /// Waits for a turn at the seat. Who was not alone there asks first whether somebody has it.
+    /// Waits for a turn at the seat. Where others want it, or had it a while ago, the first question
+    /// is whether somebody has it: a crowd that comes one by one is a crowd too.
     pub async fn enter(
         &self,
         location: SeatLocation,
@@ -44,7 +45,7 @@ impl Shield {
         };
         free(self.0.seen_holder(&name))?;
         let turn = self.0.turn(&name).await?;
-        if !turn.alone {
+        if turn.contended {
             // Those before may have found out.
             free(self.0.seen_holder(&name))?;
             if let Ok(holder) = self.0.holder(&name).await {
@@ -104,15 +105,29 @@ mod tests {
     use super::*;
     use crate::lock::MockLock;
 
+    fn enter(lock: MockLock) -> Result<()> {
+        let shield = Shield::new(Arc::new(lock));
+        let (concert, schedule) = (1.try_into().unwrap(), 2.try_into().unwrap());
+        let location = SeatLocation { concert, schedule };
+        block_on(shield.enter(location, 3.try_into().unwrap(), None)).map(drop)
+    }
+
+    #[test]
+    fn who_comes_where_others_are_or_were_asks_who_has_the_seat() {
+        for (holder, refused) in [(Some("another"), true), (None, false)] {
+            let mut lock = MockLock::new();
+            lock.expect_seen_holder().returning(|_| None);
+            lock.expect_turn().returning(|_| Ok(Turn::with(true, ())));
+            lock.expect_holder().returning(move |_| Ok(holder.map(str::to_owned)));
+            assert_eq!(enter(lock) == Err(Error::SeatNotAvailable), refused);
+        }
+    }
+
     #[test]
     fn who_comes_when_the_seat_is_known_to_be_taken_waits_for_nobody() {
         let mut lock = MockLock::new();
         lock.expect_seen_holder().returning(|_| Some("another".to_owned()));
         // A turn, or a question to whoever keeps the locks, is not expected.
-        let shield = Shield::new(Arc::new(lock));
-        let (concert, schedule) = (1.try_into().unwrap(), 2.try_into().unwrap());
-        let location = SeatLocation { concert, schedule };
-        let entered = block_on(shield.enter(location, 3.try_into().unwrap(), None));
-        assert_eq!(entered.map(drop), Err(Error::SeatNotAvailable));
+        assert_eq!(enter(lock), Err(Error::SeatNotAvailable));
     }
 }
