@@ -44,15 +44,16 @@ impl Shield {
             _ => Ok(()),
         };
         free(self.0.seen_holder(&name))?;
-        let turn = self.0.turn(&name).await?;
-        if turn.contended {
-            // Those before may have found out.
-            free(self.0.seen_holder(&name))?;
-            if let Ok(holder) = self.0.holder(&name).await {
-                free(holder)?;
-            }
+        let turn = self.0.turn(&name).await;
+        if turn.as_ref().is_ok_and(|turn| !turn.contended) {
+            return turn;
         }
-        Ok(turn)
+        // Those before may have found out, also for who waited in vain.
+        free(self.0.seen_holder(&name))?;
+        if let Ok(holder) = self.0.holder(&name).await {
+            free(holder)?;
+        }
+        turn
     }
 
     /// Puts the lock of the seat around the transaction. When it cannot be reached, or an equal
@@ -121,6 +122,16 @@ mod tests {
             lock.expect_holder().returning(move |_| Ok(holder.map(str::to_owned)));
             assert_eq!(enter(lock) == Err(Error::SeatNotAvailable), refused);
         }
+    }
+
+    #[test]
+    fn who_waits_in_vain_for_a_turn_at_a_taken_seat_is_told_that_it_is_taken() {
+        let mut lock = MockLock::new();
+        let (mut known, in_vain) =
+            ([None, Some("another")].into_iter(), Error::unavailable("the lock"));
+        lock.expect_seen_holder().returning(move |_| known.next()?.map(str::to_owned));
+        lock.expect_turn().returning(move |_| Err(in_vain.clone()));
+        assert_eq!(enter(lock), Err(Error::SeatNotAvailable));
     }
 
     #[test]
