@@ -4,7 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use concert_domain::reservation::{Hold, Reservation};
+use concert_domain::reservation::{Hold, PRICE_CHANGED, Reservation};
 use concert_domain::{Error, SeatId};
 use diesel::QueryableByName;
 use diesel::sql_types::BigInt;
@@ -48,6 +48,8 @@ struct Locked {
     #[diesel(sql_type = BigInt)]
     schedule_id: i64,
     #[diesel(sql_type = BigInt)]
+    price: i64,
+    #[diesel(sql_type = BigInt)]
     taken: i64,
     #[diesel(sql_type = BigInt)]
     ended: i64,
@@ -58,7 +60,7 @@ async fn lock_seats(tx: &mut Tx, holds: &[Hold]) -> Run<HashMap<i64, Locked>> {
     let mut ids: Vec<_> = holds.iter().map(|hold| hold.reservation.seat_id).collect();
     ids.sort_unstable();
     ids.dedup();
-    let locked: Vec<Locked> = sql("SELECT s.id, s.schedule_id,
+    let locked: Vec<Locked> = sql("SELECT s.id, s.schedule_id, s.price,
              s.status = 'RESERVED' OR (s.status = 'TEMP_RESERVED' AND s.held_until > {now}) AS taken,
              s.status = 'TEMP_RESERVED' AND s.held_until <= {now} AS ended
          FROM JSON_TABLE(?, '$[*]' COLUMNS (id BIGINT PATH '$')) t
@@ -86,6 +88,9 @@ fn judge<'a>(
         }
         if seat.taken != 0 || gone.contains(&seat.id) {
             return Verdict::Refused(Error::SeatNotAvailable);
+        }
+        if seat.price != reservation.price.get() {
+            return Verdict::Refused(PRICE_CHANGED);
         }
         if hold.claim.as_ref().is_some_and(|claim| !claims.insert(name_of(claim))) {
             return Verdict::Alone;
@@ -126,14 +131,14 @@ async fn take_all(tx: &mut Tx, won: &[&Hold]) -> Run<()> {
     let rows: Vec<_> = won
         .iter()
         .map(|hold| &hold.reservation)
-        .map(|r| (r.seat_id, r.schedule_id, r.id, r.expires_at.as_millis()))
+        .map(|r| (r.seat_id, r.schedule_id, r.price, r.id, r.expires_at.as_millis()))
         .collect();
     let taken = sql("UPDATE JSON_TABLE(?, '$[*]' COLUMNS (id BIGINT PATH '$[0]',
-             schedule_id BIGINT PATH '$[1]', reservation_id BIGINT PATH '$[2]',
-             held_until BIGINT PATH '$[3]')) t STRAIGHT_JOIN seats s ON s.id = t.id
+             schedule_id BIGINT PATH '$[1]', price BIGINT PATH '$[2]',
+             reservation_id BIGINT PATH '$[3]', held_until BIGINT PATH '$[4]')) t STRAIGHT_JOIN seats s ON s.id = t.id
          SET s.status = 'TEMP_RESERVED', s.reservation_id = t.reservation_id,
              s.held_until = t.held_until
-         WHERE s.schedule_id = t.schedule_id AND (s.status = 'AVAILABLE'
+         WHERE s.schedule_id = t.schedule_id AND s.price = t.price AND (s.status = 'AVAILABLE'
              OR (s.status = 'TEMP_RESERVED' AND s.held_until <= {now}))")
     .json(&rows)?
     .run(tx)
@@ -200,12 +205,12 @@ async fn hold_one(tx: &mut Tx, hold: &Hold) -> Run<Reservation> {
     let take = match chance {
         Chance::Free => {
             "UPDATE seats SET status = 'TEMP_RESERVED', reservation_id = ?, held_until = ?
-             WHERE id = ? AND schedule_id = ? AND status = 'AVAILABLE'"
+             WHERE id = ? AND schedule_id = ? AND price = ? AND status = 'AVAILABLE'"
         }
         // The second of two callers finds a hold that has not ended, and matches nothing.
         Chance::Ended => {
             "UPDATE seats SET status = 'TEMP_RESERVED', reservation_id = ?, held_until = ?
-             WHERE id = ? AND schedule_id = ? AND (status = 'AVAILABLE'
+             WHERE id = ? AND schedule_id = ? AND price = ? AND (status = 'AVAILABLE'
                  OR (status = 'TEMP_RESERVED' AND held_until <= {now}))"
         }
     };
@@ -214,10 +219,11 @@ async fn hold_one(tx: &mut Tx, hold: &Hold) -> Run<Reservation> {
         .time(reservation.expires_at)
         .int(reservation.seat_id)
         .int(reservation.schedule_id)
+        .int(reservation.price)
         .run(tx)
         .await?;
     if taken == 0 {
-        return Err(why_not_taken(tx, reservation.seat_id).await?.into());
+        return Err(why_not_taken(tx, reservation).await?.into());
     }
     if matches!(chance, Chance::Ended) {
         expire_ended_hold_of(tx, reservation.seat_id).await?;
@@ -228,9 +234,17 @@ async fn hold_one(tx: &mut Tx, hold: &Hold) -> Run<Reservation> {
     Ok(reservation.clone())
 }
 
-async fn why_not_taken(tx: &mut Tx, seat: SeatId) -> Run<Error> {
-    let found = sql("SELECT COUNT(*) AS n FROM seats WHERE id = ?").int(seat).count(tx).await?;
-    Ok(if found == 0 { Error::SeatNotFound } else { Error::SeatNotAvailable })
+async fn why_not_taken(tx: &mut Tx, reservation: &Reservation) -> Run<Error> {
+    let found = sql("SELECT CASE WHEN price = ? THEN 1 ELSE 2 END AS n FROM seats WHERE id = ?")
+        .int(reservation.price)
+        .int(reservation.seat_id)
+        .count(tx)
+        .await?;
+    Ok(match found {
+        0 => Error::SeatNotFound,
+        1 => Error::SeatNotAvailable,
+        _ => PRICE_CHANGED,
+    })
 }
 
 /// The hold whose seat is being taken over has ended; the sweeper was not needed for that.

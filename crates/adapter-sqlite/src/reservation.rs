@@ -1,6 +1,8 @@
 use async_trait::async_trait;
 use concert_domain::concert::SeatLocation;
-use concert_domain::reservation::{Hold, Reservation, ReservationStatus, ReservationStore, Swept};
+use concert_domain::reservation::{
+    Hold, PRICE_CHANGED, Reservation, ReservationStatus, ReservationStore, Swept,
+};
 use concert_domain::{
     Applied, Cursor, Error, Page, PageRequest, ReservationId, Result, SeatId, Seen, Timestamp,
     UserId,
@@ -99,16 +101,17 @@ fn apply_hold(tx: &mut Tx<'_>, hold: Hold) -> Result<Applied<Reservation>> {
     }
     let reservation = hold.reservation;
     let taken = sql("UPDATE seats SET status = 'TEMP_RESERVED', reservation_id = ?, held_until = ?
-         WHERE id = ? AND schedule_id = ?
+         WHERE id = ? AND schedule_id = ? AND price = ?
            AND (status = 'AVAILABLE' OR (status = 'TEMP_RESERVED' AND held_until <= ?))")
     .int(reservation.id)
     .time(reservation.expires_at)
     .int(reservation.seat_id)
     .int(reservation.schedule_id)
+    .int(reservation.price)
     .time(tx.now)
     .run(tx.conn)?;
     if taken == 0 {
-        return Err(why_not_taken(tx, reservation.seat_id)?);
+        return Err(why_not_taken(tx, &reservation)?);
     }
     expire_ended_hold_of(tx, reservation.seat_id)?;
     if live_holds(tx, &reservation)? >= i64::from(hold.most) {
@@ -129,9 +132,16 @@ fn live_holds(tx: &mut Tx<'_>, reservation: &Reservation) -> Result<i64> {
     .count(tx.conn)
 }
 
-fn why_not_taken(tx: &mut Tx<'_>, seat: SeatId) -> Result<Error> {
-    let found = sql("SELECT count(*) AS n FROM seats WHERE id = ?").int(seat).count(tx.conn)?;
-    Ok(if found == 0 { Error::SeatNotFound } else { Error::SeatNotAvailable })
+fn why_not_taken(tx: &mut Tx<'_>, reservation: &Reservation) -> Result<Error> {
+    let found = sql("SELECT CASE WHEN price = ? THEN 1 ELSE 2 END AS n FROM seats WHERE id = ?")
+        .int(reservation.price)
+        .int(reservation.seat_id)
+        .count(tx.conn)?;
+    Ok(match found {
+        0 => Error::SeatNotFound,
+        1 => Error::SeatNotAvailable,
+        _ => PRICE_CHANGED,
+    })
 }
 
 /// The hold whose seat is being taken over has ended; the sweeper was not needed for that.

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use concert_domain::audit::Edit;
-use concert_domain::concert::SeatStatus;
+use concert_domain::concert::{SeatPatch, SeatStatus};
 use concert_domain::point::GatewayVerdict;
-use concert_domain::reservation::ReservationStatus;
-use concert_domain::{Applied, Error};
+use concert_domain::reservation::{PRICE_CHANGED, ReservationStatus};
+use concert_domain::{Applied, Error, Won};
 
 use crate::fixtures::{LONG, SHORT, claim, every_page, fresh};
 use crate::{Harness, World, race};
@@ -26,6 +26,7 @@ macro_rules! reservation_contract {
             an_ended_hold_is_takeable_at_once_with_the_sweeper_off,
             an_ended_hold_reads_as_expired_before_it_is_tidied,
             a_seat_that_is_no_more_cannot_be_held,
+            a_seat_is_held_at_its_own_price_only,
             a_user_holds_only_so_many_seats_of_a_concert,
             of_concurrent_holds_of_one_user_only_so_many_win,
             a_hold_that_ended_or_was_let_go_or_paid_counts_no_more,
@@ -127,6 +128,24 @@ pub async fn a_seat_that_is_no_more_cannot_be_held<H: Harness>() {
     let hold = world.hold(&show, 1, world.id(), LONG).await;
     world.ports().catalogue.delete_seat(Edit::default(), show.seats[1]).await.unwrap();
     assert_eq!(world.ports().reservations.hold(hold).await, Err(Error::SeatNotFound));
+}
+
+pub async fn a_seat_is_held_at_its_own_price_only<H: Harness>() {
+    let world = World::<H>::start().await;
+    let (show, store) = (world.show(2).await, world.ports().reservations);
+    world.held(&show, 1, world.id(), SHORT).await;
+    for seat in 0..2 {
+        let decided = world.hold(&show, seat, world.id(), LONG).await;
+        world.pass(SHORT).await;
+        let patch = SeatPatch { number: None, price: Some(Won::of(7)) };
+        let catalogue = world.ports().catalogue;
+        catalogue.update_seat(Edit::default(), show.seats[seat], patch).await.unwrap();
+        assert_eq!(store.hold(decided.clone()).await, Err(PRICE_CHANGED));
+        assert_eq!(world.seat(&show, seat).await, SeatStatus::Available);
+        let mut again = decided;
+        again.reservation.price = Won::of(7);
+        fresh(store.hold(again).await.unwrap());
+    }
 }
 
 pub async fn a_cancelled_seat_is_free_at_once<H: Harness>() {

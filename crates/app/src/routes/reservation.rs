@@ -12,7 +12,7 @@ use super::schema::{Id, Instant, Money, ReservationState};
 use super::{BASE_PATH, State, no_content, read_admitted};
 use crate::error::ApiResult;
 use crate::error::ErrorCode::{
-    HoldLimitExceeded, InvalidInput, ReservationNotFound, ReservationNotOpen,
+    ConcurrencyConflict, HoldLimitExceeded, InvalidInput, ReservationNotFound, ReservationNotOpen,
     ReservationNotPending, ScheduleNotFound, SeatNotAvailable, SeatNotFound,
 };
 use crate::extract::{Body, Caller, PageQuery, claim, given, path_id, queue_token};
@@ -100,7 +100,14 @@ refusals!(
     CALLER,
     PASS,
     KEY,
-    &[ScheduleNotFound, SeatNotFound, SeatNotAvailable, HoldLimitExceeded, ReservationNotOpen]
+    &[
+        ScheduleNotFound,
+        SeatNotFound,
+        SeatNotAvailable,
+        ConcurrencyConflict,
+        HoldLimitExceeded,
+        ReservationNotOpen
+    ]
 );
 refusals!(HistoryRefusals = CALLER, &[InvalidInput]);
 refusals!(FindRefusals = CALLER, &[InvalidInput, ReservationNotFound]);

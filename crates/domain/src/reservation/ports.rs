@@ -2,10 +2,16 @@ use async_trait::async_trait;
 
 use super::Reservation;
 use crate::concert::SeatLocation;
-use crate::{Applied, IdempotencyClaim, Page, PageRequest, ReservationId, Result, Seen, UserId};
+use crate::{
+    Applied, Error, IdempotencyClaim, Page, PageRequest, ReservationId, Result, Seen, UserId,
+};
 
-/// A decided hold: the row to be written. Its guards are that the seat can be taken and that its
-/// user does not hold too many.
+/// What refuses a hold whose seat has another price than the one that was read.
+pub const PRICE_CHANGED: Error =
+    Error::Conflict("the price of the seat has just changed; look at it again");
+
+/// A decided hold: the row to be written. Its guards are that the seat can be taken, at the price
+/// that was read, and that its user does not hold too many.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hold {
     /// The reservation, PENDING.
@@ -31,6 +37,7 @@ pub struct Swept {
 ///
 /// * A seat MUST have at most one live owner (a pending hold not past its time, or a confirmed
 ///   one), proved by a conditional update and a unique key, with any number of callers.
+/// * A seat MUST NOT be held at a price that is not its own.
 /// * A seat MUST be takeable from the instant its hold ends, whether or not it was swept; the
 ///   ended hold becomes EXPIRED in the same transaction.
 /// * A user MUST NOT have more live unpaid holds of a concert than `most` says, with any number of
@@ -43,7 +50,8 @@ pub struct Swept {
 #[async_trait]
 pub trait ReservationStore: Send + Sync {
     /// Takes the seat for the reservation: `SeatNotAvailable`; `SeatNotFound` if the seat is no
-    /// more; `HoldLimitExceeded`; `IdempotencyKeyReused`.
+    /// more; [`PRICE_CHANGED`]; `HoldLimitExceeded`;
+    /// `IdempotencyKeyReused`.
     async fn hold(&self, hold: Hold) -> Result<Applied<Reservation>>;
 
     /// One reservation, whoever owns it.
