@@ -21,6 +21,11 @@ fi
 # The servers of `scripts/services run`.
 if [ -n "${TEST_MYSQL_URL:-}" ]; then
     export DATABASE_URL=$TEST_MYSQL_URL REDIS_URL=$TEST_REDIS_URL KAFKA_BROKERS=$TEST_KAFKA_BROKERS
+    # Empty if they run elsewhere.
+    for server in MYSQL REDIS KAFKA; do
+        pid=TEST_${server}_PID
+        [ -z "${!pid:-}" ] || export "${server}_PID=${!pid}"
+    done
 fi
 export RUST_LOG=${RUST_LOG:-warn,rskafka=error}
 # A thousand clients are a thousand files here and as many in the service.

@@ -78,6 +78,12 @@ none "confirmed reservations without a payment" "SELECT COUNT(*) FROM reservatio
 none "payments without their line in the ledger" "SELECT COUNT(*) FROM payments p WHERE NOT EXISTS
     (SELECT 1 FROM point_ledger l WHERE l.payment_id = p.id AND l.kind = 'USE' AND l.amount = -p.amount)"
 
+none "approved charges without their line in the ledger" "SELECT COUNT(*) FROM charge_intents c LEFT JOIN point_ledger l
+    ON l.id = c.id AND l.kind = 'CHARGE' AND l.user_id = c.user_id AND l.amount = c.amount
+    WHERE c.status = 'APPROVED' AND l.id IS NULL"
+none "accounts whose room is not that of their open charges" "SELECT COUNT(*) FROM point_accounts a WHERE a.pending <>
+    (SELECT COALESCE(SUM(c.amount), 0) FROM charge_intents c WHERE c.user_id = a.user_id AND c.status = 'PENDING')"
+
 say "starting a service on the copy"
 (
     cd "$work"

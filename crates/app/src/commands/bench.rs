@@ -4,6 +4,7 @@ mod bare;
 mod books;
 mod cache;
 mod contest;
+mod costs;
 mod effort;
 mod growth;
 mod http;

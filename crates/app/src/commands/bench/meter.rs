@@ -1,5 +1,5 @@
-//! What a path costs: processor time of the service, what it sends to its servers, and how much of
-//! the machine is in use meanwhile.
+//! What a path costs: processor time of the service, of its servers and of the load, what is sent to
+//! the servers, and how much of the machine is in use meanwhile.
 
 use std::time::Duration;
 
@@ -9,17 +9,36 @@ use super::load::cpu_of;
 use super::sql::Sql;
 use crate::config::ServerUrl;
 
+/// The processes of the servers, if they run here: their processor time is told too.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(super) struct Servers {
+    /// Process of MySQL, to tell what it takes of the processors.
+    #[arg(long, env = "MYSQL_PID", value_name = "PID")]
+    mysql_pid: Option<u32>,
+    /// Process of Redis.
+    #[arg(long, env = "REDIS_PID", value_name = "PID")]
+    redis_pid: Option<u32>,
+    /// Process of Kafka.
+    #[arg(long, env = "KAFKA_PID", value_name = "PID")]
+    kafka_pid: Option<u32>,
+}
+
 /// Reads the counters of a process and of the servers that only it uses.
 pub(super) struct Meter {
     pub process: u32,
+    pub servers: Servers,
     pub sql: Option<Sql>,
     pub redis: Option<ServerUrl>,
 }
+
+/// Who takes processor time beside the service: MySQL, Redis, Kafka and this process, the load.
+const OTHERS: usize = 4;
 
 /// The counters at one time.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Reading {
     cpu: Duration,
+    others: [Option<Duration>; OTHERS],
     statements: Option<f64>,
     commands: Option<f64>,
     machine: Option<Machine>,
@@ -35,8 +54,10 @@ struct Machine {
 /// What one request took.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Cost {
-    /// Microseconds of the processor.
+    /// Microseconds of the processor in the service.
     pub cpu: f64,
+    /// The same in MySQL, Redis, Kafka and the load.
+    pub others: [Option<f64>; OTHERS],
     pub statements: Option<f64>,
     pub commands: Option<f64>,
     /// The share of all processors that was in use, by whomever.
@@ -54,9 +75,13 @@ impl Meter {
             None => None,
         };
         let cpu = cpu_of(self.process).unwrap_or_default();
+        let Servers { mysql_pid, redis_pid, kafka_pid } = self.servers;
+        let servers = [mysql_pid, redis_pid, kafka_pid].map(|pid| cpu_of(pid?));
+        let [mysql, redis, kafka] = servers;
+        let others = [mysql, redis, kafka, cpu_of("self")];
         let machine = std::fs::read_to_string("/proc/stat").ok();
         let machine = machine.as_deref().and_then(Machine::parse);
-        Ok(Reading { cpu, statements, commands, machine })
+        Ok(Reading { cpu, others, statements, commands, machine })
     }
 }
 
@@ -64,9 +89,12 @@ impl Reading {
     /// What each of so many requests took since an earlier reading.
     pub(super) fn since(self, earlier: Self, requests: u64) -> Cost {
         let each = requests.max(1) as f64;
+        let micros = |now: Duration, before| now.saturating_sub(before).as_secs_f64() * 1e6 / each;
+        let other = |who: usize| Some(micros(self.others[who]?, earlier.others[who]?));
         let more = |now: Option<f64>, before: Option<f64>| Some((now? - before?).max(0.0) / each);
         Cost {
-            cpu: self.cpu.saturating_sub(earlier.cpu).as_secs_f64() * 1e6 / each,
+            cpu: micros(self.cpu, earlier.cpu),
+            others: std::array::from_fn(other),
             statements: more(self.statements, earlier.statements),
             commands: more(self.commands, earlier.commands),
             busy: self.machine.zip(earlier.machine).map(|(now, before)| now.busy_since(before)),
@@ -107,12 +135,20 @@ mod tests {
         let before = Reading { statements: Some(100.0), ..Reading::default() };
         let after = Reading {
             cpu: Duration::from_millis(2),
+            others: [None, None, None, Some(Duration::from_millis(1))],
             statements: Some(160.0),
             commands: Some(1.0),
             machine: None,
         };
+        let before = Reading { others: [Some(Duration::ZERO); OTHERS], ..before };
         let cost = after.since(before, 20);
-        let wanted = Cost { cpu: 100.0, statements: Some(3.0), commands: None, busy: None };
+        let wanted = Cost {
+            cpu: 100.0,
+            others: [None, None, None, Some(50.0)],
+            statements: Some(3.0),
+            commands: None,
+            busy: None,
+        };
         assert_eq!(cost, wanted);
         assert_eq!(before.since(before, 0).cpu, 0.0);
     }

@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use clap::ValueEnum;
 use indicatif::ProgressBar;
 
 use super::contest::{Lane, Outcome, Runner, Supply, play};
 use super::effort::Effort;
 use super::limits::{self, Bare, Statement};
 use super::load::{Wire, get, request};
-use super::meter::Meter;
+use super::meter::{Meter, Servers};
 use super::place::Place;
 use super::report::Environment;
 use super::service::{Memory, Service};
@@ -34,6 +35,7 @@ Examples:
   scripts/services run -- scripts/bench.sh http              on MySQL, Redis and Kafka of its own
   concert bench http --quick                                 on the embedded engine, a first look
   concert bench http --clients 64 --rounds 3 --seconds 5
+  concert bench http --only joins,bookings
   concert bench http --out docs/benchmarks/http.json
 
 Everything runs on this machine: the service as a process of its own, the servers, and the load.
@@ -49,13 +51,37 @@ pub(super) struct Args {
     #[arg(long, value_delimiter = ',', value_name = "COUNT,...",
           value_parser = clap::value_parser!(u16).range(1..=5_000))]
     clients: Vec<u16>,
+    /// Only these paths; several with commas [default: all].
+    #[arg(long, value_delimiter = ',', value_name = "PATHS")]
+    only: Vec<Paths>,
     #[command(flatten)]
     effort: Effort,
+    #[command(flatten)]
+    servers: Servers,
     #[command(flatten)]
     engines: Engines,
 }
 
+/// Paths that are measured one after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Paths {
+    /// Polls, schedules and lists of seats.
+    Reads,
+    /// Joins of the queue.
+    Joins,
+    /// Holds and payments.
+    Bookings,
+    /// Charges.
+    Charges,
+    /// A crowd that wants one seat.
+    Bursts,
+}
+
 impl Args {
+    fn wants(&self, paths: Paths) -> bool {
+        self.only.is_empty() || self.only.contains(&paths)
+    }
+
     fn clients(&self) -> Vec<usize> {
         let own = self.clients.iter().map(|clients| usize::from(*clients)).collect();
         let default = || self.effort.size(vec![32, 128], vec![32, 128], vec![8]);
@@ -108,18 +134,32 @@ async fn measure(args: &Args, place: &Place) -> Result<Figures> {
     let before = service.memory();
     let bare = Service::bare().await?;
     let (ready, effort) = (service.ready_after, &args.effort);
-    let ours =
-        Meter { process: service.process(), sql: place.sql(), redis: place.redis().cloned() };
-    let its = Meter { process: bare.process(), sql: None, redis: None };
+    let ours = Meter {
+        process: service.process(),
+        servers: args.servers.clone(),
+        sql: place.sql(),
+        redis: place.redis().cloned(),
+    };
+    let servers = Servers::default();
+    let its = Meter { process: bare.process(), servers, sql: None, redis: None };
     let meters = [Arc::new(ours), Arc::new(its)];
     let contests = Vec::new();
     let mut run =
         Run { effort, place, service, bare, meters, database, setup, clients, contests, bar };
-    run.reads().await?;
-    run.writes().await?;
-    let bursts = run.bursts().await?;
+    let mut bursts = Vec::new();
+    for paths in Paths::value_variants().iter().filter(|paths| args.wants(**paths)) {
+        match paths {
+            Paths::Reads => run.reads().await?,
+            Paths::Joins => run.joins().await?,
+            Paths::Bookings => run.bookings().await?,
+            Paths::Charges => run.charges().await?,
+            Paths::Bursts => bursts = run.bursts().await?,
+        }
+    }
     let loaded = run.service.memory();
-    run.longest_list().await?;
+    if args.wants(Paths::Reads) {
+        run.longest_list().await?;
+    }
     let memory = [before, loaded, run.service.memory()];
     run.bar.finish_and_clear();
     run.service.stop().await?;
@@ -181,11 +221,13 @@ impl Run<'_> {
         self.contest(vec![ours, bare]).await
     }
 
-    async fn writes(&mut self) -> Result<()> {
+    async fn joins(&mut self) -> Result<()> {
         let mut lanes = vec![self.ours("token issue", self.setup.joins())];
         lanes.extend(self.redis());
-        self.contest(lanes).await?;
+        self.contest(lanes).await
+    }
 
+    async fn bookings(&mut self) -> Result<()> {
         let (small, large) = (holds(&self.setup.small), holds(&self.setup.large));
         let mut lanes = vec![
             self.ours(format!("hold, hall of {SMALL}"), Supply::Dealt(small.clone())),
@@ -199,8 +241,10 @@ impl Run<'_> {
         let rounds = self.effort.rounds() * self.clients.len() as u32;
         let mut lanes = vec![self.ours("pay", deal(paid, rounds))];
         lanes.extend(self.sql("bare transactions", limits::pay));
-        self.contest(lanes).await?;
+        self.contest(lanes).await
+    }
 
+    async fn charges(&mut self) -> Result<()> {
         let mut lanes = vec![self.ours("charge, many users", self.setup.charges())];
         lanes.extend(self.sql("bare transactions", limits::charge));
         self.contest(lanes).await?;

@@ -1,8 +1,8 @@
 use anyhow::{Context, Result};
 
 use super::super::contest::{Outcome, ratio};
+use super::super::costs;
 use super::super::effort::Effort;
-use super::super::meter::Cost;
 use super::super::report::{Cell, Environment, Sample, Section, Table, Target, figure, median};
 use super::super::rows::{once, rounds, table};
 use super::super::seed;
@@ -16,14 +16,16 @@ pub(super) fn section(
     let command = "scripts/services run -- scripts/bench.sh http";
     let mut section = Section::new("http", "Paths over HTTP", command, environment);
     section.intro = intro(figures, effort);
-    section.tables =
-        vec![paths(figures), costs(figures), tool(figures)?, bursts(figures), process(figures)];
+    section.tables = vec![paths(figures), costs(figures), tool(figures)?, process(figures)];
+    if !figures.bursts.is_empty() {
+        section.tables.insert(3, bursts(figures));
+    }
     section.targets = targets(figures);
     section.notes = vec![seed::WHERE.to_owned(), COSTS.to_owned()];
     Ok(section)
 }
 
-const COSTS: &str = "What a request costs is read from counters: the processor time of the process, \
+const COSTS: &str = "What a request costs is read from counters: the processor time of the processes, \
     `Questions` of MySQL and the commands of Redis, those inside scripts included; what the \
     service's workers do beside the requests is in it.";
 
@@ -73,34 +75,22 @@ fn paths(figures: &Figures) -> Table {
 
 /// What stops a path: its share of two cores, and the round trips that it waits for.
 fn costs(figures: &Figures) -> Table {
-    let columns = [
-        "path",
-        "clients",
-        "us of the service's processor time",
-        "of it the bare handler's",
-        "statements at MySQL",
-        "commands at Redis",
-    ];
+    let columns: Vec<_> =
+        ["path", "clients", "us in the bare handler"].into_iter().chain(costs::columns()).collect();
     let mut table = table("What one request costs", &columns);
     for played in &figures.contests {
         let bare = played.outcomes.iter().find(|outcome| outcome.name == "bare handler");
         for path in played.outcomes.iter().filter(|outcome| is_path(outcome)) {
-            let cpu = |outcome: &Outcome| rounds(&each(outcome, |cost| Some(cost.cpu)));
-            table.row([
-                path.name.clone().into(),
-                played.clients.to_string().into(),
-                cpu(path).into(),
-                bare.map_or(Cell::from(""), |bare| cpu(bare).into()),
-                rounds(&each(path, |cost| cost.statements)).into(),
-                Cell::from(rounds(&each(path, |cost| cost.commands))),
-            ]);
+            let bare = bare.map_or(Cell::from(""), |bare| rounds(&cpu(bare)).into());
+            let row = [path.name.clone().into(), played.clients.to_string().into(), bare];
+            table.row(row.into_iter().chain(costs::cells(&path.costs)).collect::<Vec<_>>());
         }
     }
     table
 }
 
-fn each(outcome: &Outcome, figure: impl Fn(&Cost) -> Option<f64>) -> Vec<f64> {
-    outcome.costs.iter().filter_map(figure).collect()
+fn cpu(outcome: &Outcome) -> Vec<f64> {
+    outcome.costs.iter().map(|cost| cost.cpu).collect()
 }
 
 /// What stops a path, from its counters with the most clients.
@@ -108,21 +98,9 @@ fn limit(figures: &Figures, name: &str) -> String {
     let of_name = |played: &&Played| played.outcomes.iter().any(|outcome| outcome.name == name);
     let Some(played) = figures.contests.iter().rfind(of_name) else { return String::new() };
     let find = |name: &str| played.outcomes.iter().find(|outcome| outcome.name == name);
-    let middle = |outcome: Option<&Outcome>, part: fn(&Cost) -> Option<f64>| {
-        outcome.map_or(0.0, |outcome| median(&each(outcome, part)))
-    };
-    let path = find(name);
-    let cpu = middle(path, |cost| Some(cost.cpu));
-    let mut told = format!(
-        "{} us of processor time a request in the service, {} statements at MySQL and {} commands \
-         at Redis, on cores that the servers and the load share",
-        figure(cpu),
-        figure(middle(path, |cost| cost.statements)),
-        figure(middle(path, |cost| cost.commands))
-    );
+    let mut told = find(name).map(|path| costs::told(&path.costs)).unwrap_or_default();
     if let Some(bare) = find("bare handler") {
-        let bare = middle(Some(bare), |cost| Some(cost.cpu));
-        told += &format!("; the bare handler takes {} us", figure(bare));
+        told += &format!("; the bare handler takes {} us", figure(median(&cpu(bare))));
     }
     told
 }
@@ -223,11 +201,11 @@ fn named(played: &Played, name: &str) -> bool {
 }
 
 /// The best over the numbers of clients: a target names none.
-fn best(figures: &Figures, name: &str) -> Sample {
+fn best(figures: &Figures, name: &str) -> Option<Sample> {
     let of_name = figures.contests.iter().flat_map(|played| &played.outcomes);
     let of_name = of_name.filter(|outcome| outcome.name == name);
     let best = of_name.max_by(|a, b| a.median().total_cmp(&b.median()));
-    best.map_or_else(|| once(0.0), |best| Sample::of(&best.rates, "a second"))
+    best.map(|best| Sample::of(&best.rates, "a second"))
 }
 
 /// The lowest ratio over the numbers of clients.
@@ -258,10 +236,14 @@ fn targets(figures: &Figures) -> Vec<Target> {
         }
     }
     for (name, wanted) in [("token issue", 15_000.0), (large.as_str(), 2_500.0), ("pay", 1_500.0)] {
-        let target = Target::at_least(name, &best(figures, name), wanted);
-        targets.push(target.because(&limit(figures, name)));
+        if let Some(best) = best(figures, name) {
+            let target = Target::at_least(name, &best, wanted);
+            targets.push(target.because(&limit(figures, name)));
+        }
     }
-    targets.extend(hot_targets(figures));
+    if !figures.bursts.is_empty() {
+        targets.extend(hot_targets(figures));
+    }
     if let Some(loaded) = figures.memory[1] {
         let peak = Sample::of(&[loaded.peak], "MiB");
         let why = "connections and the lists that are at hand: see idle, under load and after the \

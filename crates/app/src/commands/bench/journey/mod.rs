@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 
 use super::books::{self, Effects};
 use super::effort::Effort;
-use super::meter::{Cost, Meter, Reading};
+use super::meter::{Cost, Meter, Reading, Servers};
 use super::place::Place;
 use super::report::{Environment, median};
 use super::service::{Memory, Service};
@@ -52,6 +52,8 @@ pub(super) struct Args {
     clients: u16,
     #[command(flatten)]
     effort: Effort,
+    #[command(flatten)]
+    servers: Servers,
     #[command(flatten)]
     engines: Engines,
 }
@@ -114,7 +116,8 @@ async fn measure(args: &Args, place: &Place) -> Result<Figures> {
     drop(world);
     let service = place.serve(&VARIABLES).await?;
     let (sql, redis) = (place.sql(), place.redis().cloned());
-    let meter = Meter { process: service.process(), sql, redis };
+    let servers = args.servers.clone();
+    let meter = Meter { process: service.process(), servers, sql, redis };
     let effects = match place.sql() {
         Some(sql) => Effects::Table(sql),
         None => Effects::Ranking(service.addr),

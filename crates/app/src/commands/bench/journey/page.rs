@@ -1,6 +1,6 @@
 use super::super::contest::ratio;
+use super::super::costs;
 use super::super::effort::Effort;
-use super::super::meter::Cost;
 use super::super::report::{Cell, Environment, Sample, Section, Table, Target, figure, median};
 use super::super::rows::{once, rounds, table};
 use super::super::seed;
@@ -84,38 +84,19 @@ fn journeys(figures: &Figures) -> Table {
 
 /// What each journey takes until its payment is answered.
 fn costs(figures: &Figures) -> Table {
-    let columns = [
-        "",
-        "us of the service's processor time",
-        "statements at MySQL",
-        "commands at Redis",
-        "of all processors in use",
-    ];
+    let columns: Vec<_> = [""].into_iter().chain(costs::columns()).collect();
     let mut table = table("What one journey costs", &columns);
     for (name, runs) in NAMES.iter().zip(&figures.runs) {
-        let parts: [fn(&Cost) -> Option<f64>; 4] =
-            [|cost| Some(cost.cpu), |cost| cost.statements, |cost| cost.commands, |cost| cost.busy];
-        let cells = parts.map(|part| Cell::from(rounds(&each(runs, part))));
-        table.row([Cell::from(*name)].into_iter().chain(cells).collect::<Vec<_>>());
+        let costs: Vec<_> = runs.iter().map(|run| run.cost).collect();
+        table.row([Cell::from(*name)].into_iter().chain(costs::cells(&costs)).collect::<Vec<_>>());
     }
     table
 }
 
-fn each(runs: &[Run], part: fn(&Cost) -> Option<f64>) -> Vec<f64> {
-    runs.iter().filter_map(|run| part(&run.cost)).collect()
-}
-
 /// What stops journeys, from the counters of the runs with most of them.
 fn limit(runs: &[Run]) -> String {
-    let middle = |part| figure(median(&each(runs, part)));
-    format!(
-        "the processors: {} of all were in use, by the servers and the load too; a journey takes {} us \
-         of the service's processor time, {} statements at MySQL and {} commands at Redis",
-        middle(|cost| cost.busy),
-        middle(|cost| Some(cost.cpu)),
-        middle(|cost| cost.statements),
-        middle(|cost| cost.commands)
-    )
+    let costs: Vec<_> = runs.iter().map(|run| run.cost).collect();
+    costs::told(&costs)
 }
 
 fn failures(runs: &[Run]) -> String {
