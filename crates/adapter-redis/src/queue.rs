@@ -57,7 +57,7 @@ use index::At;
 pub(crate) use joins::Joins;
 pub(crate) use known::Known;
 pub(crate) use line::Lines;
-use reply::PlaceReply;
+use reply::{Head, PlaceReply};
 
 const WHAT: &str = "the queue";
 
@@ -262,10 +262,10 @@ impl Redis {
             call.arg(stay.map(millis));
             call
         };
-        let answer = self.at_place::<PlaceReply>(digest, &call).await?;
-        let Some((at, reply)) = answer else { return Ok(None) };
-        self.known.insert(digest, at, reply.seen());
-        reply.place(at.concert).map(Some)
+        let answer = self.at_place::<(Head, PlaceReply)>(digest, &call).await?;
+        let Some((at, (head, reply))) = answer else { return Ok(None) };
+        self.known.insert(digest, at, reply.seen(&head));
+        reply.place(at.concert, &head).map(Some)
     }
 
     /// Runs a script with the concert and the number of the place. When it finds nothing although

@@ -10,4 +10,4 @@ local numbers = {}
 for i, word in ipairs(inside) do
     numbers[i] = tonumber(word)
 end
-return { state.born, now, string.format('%.17g', pace()), numbers }
+return { head(), numbers }

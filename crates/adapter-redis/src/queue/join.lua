@@ -1,7 +1,7 @@
 -- The places of users: the live one, or a new one at the tail. From ARGV[10] on there is the user, the
 -- token of a new place and the start of its digest in turn, in the order in which they came. Answers
--- whether anything but the tail has changed, and for each user whether the place is new, its number
--- and where it stands; false for one whom the queue does not take.
+-- whether anything but the tail has changed, the head, and for each user whether the place is new, its
+-- number and where it stands; false for one whom the queue does not take.
 load_state()
 local changed, found = 0, {}
 for i = 10, #ARGV, 3 do
@@ -30,8 +30,8 @@ if stepped[1] + stepped[2] > 0 then
 end
 for _, one in ipairs(found) do
     if one then
-        -- Read again: the step may have admitted it.
+        -- Now: the step may have admitted it.
         one[3] = describe(read_place(one[2]))
     end
 end
-return { changed, found }
+return { changed, head(), found }

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::index::At;
-use super::reply::PlaceReply;
+use super::reply::{Head, PlaceReply};
 use super::{WHAT, start_of};
 use crate::Redis;
 
@@ -115,14 +115,14 @@ impl Redis {
             let digest = join.token.digest();
             call.arg(join.user.get()).arg(join.token.as_bytes()).arg(start_of(&digest));
         }
-        let made: Result<(bool, Vec<Found>)> = self.script(WHAT, &call).await;
-        if !matches!(made, Ok((false, _))) {
+        let made: Result<(bool, Head, Vec<Found>)> = self.script(WHAT, &call).await;
+        if !matches!(made, Ok((false, ..))) {
             self.lines.changed(concert);
         }
         let redis = self.clone();
         self.on_runtime(async move {
             let answers = match made {
-                Ok((_, found)) => redis.listed_joins(concert, found).await,
+                Ok((_, head, found)) => redis.listed_joins(concert, &head, found).await,
                 Err(error) => Err(error),
             };
             tell(group, answers);
@@ -134,6 +134,7 @@ impl Redis {
     async fn listed_joins(
         &self,
         concert: ConcertId,
+        head: &Head,
         found: Vec<Found>,
     ) -> Result<Vec<Result<Joined>>> {
         let mut answers = Vec::with_capacity(found.len());
@@ -143,7 +144,7 @@ impl Redis {
                 answers.push(Err(Error::QueueClosed));
                 continue;
             };
-            let (seen, place) = (reply.seen(), reply.place(concert)?);
+            let (seen, place) = (reply.seen(head), reply.place(concert, head)?);
             let digest = place.token.digest();
             places.push((digest, number));
             memories.push((digest, At { concert, number }, seen));

@@ -10,7 +10,6 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
 
 use concert_domain::queue::{Pace, Place, QueueToken, Standing, TokenDigest};
 use concert_domain::{ConcertId, Result, Timestamp};
@@ -19,6 +18,7 @@ use redis::{FromRedisValue, ParsingError, Value};
 use super::WHAT;
 use super::index::At;
 use super::known::{Seen, Stage};
+use super::reply::Head;
 use super::views::{View, Views};
 use crate::Redis;
 
@@ -67,23 +67,6 @@ impl Lines {
     }
 }
 
-/// What all views begin with.
-#[derive(Debug)]
-struct Head {
-    born: i64,
-    now: i64,
-    pace: f64,
-}
-
-impl Head {
-    /// Whether an instant of the server's time is still to come. This errs by the way to the server
-    /// and only to the early side; then the server is asked.
-    fn is_before(&self, deadline: i64, asked: Instant) -> bool {
-        let since = i64::try_from(asked.elapsed().as_millis()).unwrap_or(i64::MAX);
-        self.now.saturating_add(since) < deadline
-    }
-}
-
 /// Who waits among 65,536 numbers.
 #[derive(Debug)]
 pub(crate) struct Chunk {
@@ -129,18 +112,16 @@ pub(crate) struct Inside {
 
 impl FromRedisValue for Chunk {
     fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
-        let (born, now, pace, ahead, bits): (_, _, _, _, Vec<u8>) =
-            FromRedisValue::from_redis_value(value)?;
-        Ok(Self::new(Head { born, now, pace }, ahead, &bits))
+        let (head, ahead, bits): (_, _, Vec<u8>) = FromRedisValue::from_redis_value(value)?;
+        Ok(Self::new(head, ahead, &bits))
     }
 }
 
 impl FromRedisValue for Inside {
     fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
-        let (born, now, pace, numbers): (_, _, _, Vec<i64>) =
-            FromRedisValue::from_redis_value(value)?;
+        let (head, numbers): (_, Vec<i64>) = FromRedisValue::from_redis_value(value)?;
         let deadlines = numbers.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect();
-        Ok(Self { head: Head { born, now, pace }, deadlines })
+        Ok(Self { head, deadlines })
     }
 }
 
@@ -216,6 +197,8 @@ fn is_inside(view: &View<Inside>, at: At, seen: Seen, deadline: i64) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
 
     const HEAD: Head = Head { born: 1, now: 1_000, pace: 0.0 };

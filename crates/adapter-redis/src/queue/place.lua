@@ -23,24 +23,15 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 local state = {}
+-- What the script has read or written, by number; what is not written yet; and by chunk, who has
+-- come into the line and is not noted yet. A call costs more than what it does.
+local places, unwritten, entered = {}, {}, {}
 
 local function load_state()
     local names = { 'sequence', 'waiting', 'head', 'admitted', 'pace', 'pace_at', 'rate_at', 'born' }
     for i, value in ipairs(redis.call('HMGET', STATE, unpack(names))) do
         state[names[i]] = tonumber(value or 0)
     end
-end
-
--- A queue that begins anew, because everything was lost, gives out numbers that it gave out before.
--- Its birth in microseconds tells them apart.
-local function save_state()
-    if state.born == 0 then
-        state.born = time[1] * 1000000 + time[2]
-        redis.call('HSET', STATE, 'born', string.format('%.0f', state.born))
-    end
-    redis.call('HSET', STATE, 'sequence', state.sequence, 'waiting', state.waiting,
-        'head', state.head, 'admitted', state.admitted, 'pace', state.pace,
-        'pace_at', state.pace_at, 'rate_at', state.rate_at)
 end
 
 local function block_of(number)
@@ -51,25 +42,78 @@ local function bits_of(chunk)
     return STATE .. ':w:' .. chunk
 end
 
+-- One command for each block, which has few enough places for one.
+local function write_places()
+    local blocks = {}
+    for number, place in pairs(unwritten) do
+        local block = block_of(number)
+        local fields = blocks[block] or {}
+        fields[#fields + 1] = number % PLACES_IN_BLOCK
+        fields[#fields + 1] = struct.pack(LAYOUT, place.token, place.tag, place.user,
+            place.deadline, place.admitted_at, place.status)
+        blocks[block] = fields
+    end
+    for block, fields in pairs(blocks) do
+        redis.call('HSET', block, unpack(fields))
+    end
+    unwritten = {}
+end
+
+-- To be called before the line is read, or somebody leaves it.
+local function note_entered()
+    for chunk, offsets in pairs(entered) do
+        for first = 1, #offsets, 1000 do
+            local bits = {}
+            for i = first, math.min(first + 999, #offsets) do
+                bits[#bits + 1] = 'SET'
+                bits[#bits + 1] = 'u1'
+                bits[#bits + 1] = offsets[i]
+                bits[#bits + 1] = 1
+            end
+            redis.call('BITFIELD', bits_of(chunk), unpack(bits))
+        end
+        redis.call('HINCRBY', COUNTS, chunk, #offsets)
+    end
+    entered = {}
+end
+
+-- A queue that begins anew, because everything was lost, gives out numbers that it gave out before.
+-- Its birth in microseconds tells them apart.
+local function save_state()
+    write_places()
+    note_entered()
+    if state.born == 0 then
+        state.born = time[1] * 1000000 + time[2]
+        redis.call('HSET', STATE, 'born', string.format('%.0f', state.born))
+    end
+    redis.call('HSET', STATE, 'sequence', state.sequence, 'waiting', state.waiting,
+        'head', state.head, 'admitted', state.admitted, 'pace', state.pace,
+        'pace_at', state.pace_at, 'rate_at', state.rate_at)
+end
+
 local function users_of(user)
     return STATE .. ':u:' .. user % USER_BUCKETS
 end
 
 local function read_place(number)
+    local place = places[number]
+    if place then
+        return place
+    end
     local packed = redis.call('HGET', block_of(number), number % PLACES_IN_BLOCK)
     if not packed then
         return nil
     end
-    local place = { number = number }
+    place = { number = number }
     place.token, place.tag, place.user, place.deadline, place.admitted_at, place.status =
         struct.unpack(LAYOUT, packed)
+    places[number] = place
     return place
 end
 
+-- Lasts from the next write_places on, which save_state calls.
 local function write_place(place)
-    local packed = struct.pack(LAYOUT, place.token, place.tag, place.user, place.deadline,
-        place.admitted_at, place.status)
-    redis.call('HSET', block_of(place.number), place.number % PLACES_IN_BLOCK, packed)
+    places[place.number], unwritten[place.number] = place, place
 end
 
 local function is_live(place)
@@ -78,12 +122,14 @@ end
 
 local function enter_line(number)
     local chunk = math.floor(number / PLACES_IN_CHUNK)
-    redis.call('SETBIT', bits_of(chunk), number % PLACES_IN_CHUNK, 1)
-    redis.call('HINCRBY', COUNTS, chunk, 1)
+    local offsets = entered[chunk] or {}
+    offsets[#offsets + 1] = number % PLACES_IN_CHUNK
+    entered[chunk] = offsets
     state.waiting = state.waiting + 1
 end
 
 local function leave_line(number)
+    note_entered()
     local chunk = math.floor(number / PLACES_IN_CHUNK)
     redis.call('SETBIT', bits_of(chunk), number % PLACES_IN_CHUNK, 0)
     if redis.call('HINCRBY', COUNTS, chunk, -1) == 0 then
@@ -95,6 +141,7 @@ end
 
 -- The first number from the given one on that waits.
 local function next_waiting(from)
+    note_entered()
     local last = math.floor(state.sequence / PLACES_IN_CHUNK)
     for chunk = math.floor(from / PLACES_IN_CHUNK), last do
         local offset = math.max(0, from - chunk * PLACES_IN_CHUNK)
@@ -108,6 +155,7 @@ end
 
 -- How many wait in front of all numbers of a chunk. Nobody waits before the head.
 local function ahead_of(own)
+    note_entered()
     local before, ahead = {}, 0
     for chunk = math.floor(state.head / PLACES_IN_CHUNK), own - 1 do
         before[#before + 1] = chunk
@@ -120,16 +168,26 @@ local function ahead_of(own)
     return ahead
 end
 
--- How many wait up to the number and at it.
+-- Ranks that were counted, by number: whoever waits right behind is one further.
+local ranks = {}
+
+-- How many wait up to the number, who waits, and at it. Nothing of the line may change after it.
 local function rank_of(number)
     local own = math.floor(number / PLACES_IN_CHUNK)
-    return ahead_of(own)
+    local before = ranks[number - 1]
+    ranks[number] = before and before + 1 or ahead_of(own)
         + redis.call('BITCOUNT', bits_of(own), 0, number % PLACES_IN_CHUNK, 'BIT')
+    return ranks[number]
 end
 
 -- The average of admissions a second, which fades while nobody is admitted.
 local function pace()
     return state.pace * math.exp(math.min(0, state.pace_at - now) / 60000)
+end
+
+-- What every answer about places begins with, as the adapter reads it; see reply.rs.
+local function head()
+    return { state.born, now, string.format('%.17g', pace()) }
 end
 
 -- The place as the adapter reads it; see reply.rs.
@@ -140,6 +198,5 @@ local function describe(place)
     elseif status == 'W' then
         rank = rank_of(place.number)
     end
-    return { place.token, place.user, status, rank, place.deadline, now,
-        string.format('%.17g', pace()), state.born }
+    return { place.token, place.user, status, rank, place.deadline }
 end

@@ -20,7 +20,8 @@ if ARGV[5] and own and place.status == 'A' and is_live(place) then
     place.status = 'C'
     place.deadline = place.admitted_at + ARGV[5]
     write_place(place)
+    write_places()
     redis.call('ZADD', ACTIVE, place.deadline, place.number)
 end
 load_state()
-return describe(place)
+return { head(), describe(place) }
