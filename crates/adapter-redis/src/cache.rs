@@ -9,6 +9,7 @@
 //!
 //! In front of them lies what this process has seen (`near.rs`).
 
+mod bumps;
 mod near;
 mod owed;
 
@@ -18,11 +19,11 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use concert_domain::cache::{Cache, Generation, Lookup, Value};
 use concert_domain::{Error, Result};
-use futures::future::try_join_all;
 use redis::Script;
 use tokio::time::sleep;
 
 use crate::Redis;
+pub(crate) use bumps::{Bumps, bumps};
 pub(crate) use near::Near;
 use near::Seen;
 pub(crate) use owed::Owed;
@@ -117,7 +118,7 @@ impl Cache for Redis {
         // A caller that goes away, or a server that does, leaves the debt to a task.
         let debt = self.owed.debt(self, names);
         self.near.forget(names);
-        let bumped = self.bump_now(names).await;
+        let bumped = self.bump_with_others(names).await;
         self.near.forget(names);
         if bumped.is_ok() {
             debt.paid();
@@ -164,16 +165,6 @@ impl Redis {
         let seen = Seen { generation, value: value.clone(), until };
         self.near.keep(name, form, seen, now, mark);
         Ok(Some(Lookup { generation, value: Some(value) }))
-    }
-
-    /// Names lie in slots of their own: a call each, all on their way at once.
-    async fn bump_now(&self, names: &[String]) -> Result<()> {
-        let bumps = names.iter().map(|name| async {
-            let mut bump = self.scripts.cache.bump.key(self.generation_key(name));
-            bump.arg(KEEP.as_secs());
-            self.script::<()>(WHAT, &bump).await
-        });
-        try_join_all(bumps).await.map(drop)
     }
 
     fn generation_key(&self, name: &str) -> String {

@@ -21,9 +21,9 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use crate::budget::BudgetScripts;
-use crate::cache::{CacheScripts, Near, Owed};
+use crate::cache::{Bumps, CacheScripts, Near, Owed, bumps};
 use crate::lock::{LockScripts, Taken, Turns};
-use crate::queue::{Joins, Known, Lines, QueueScripts};
+use crate::queue::{Finishes, Joins, Known, Lines, QueueScripts, finishes, joins};
 
 /// One is enough for the throughput; with two a slow answer does not hold up everybody.
 const LANES: usize = 2;
@@ -49,9 +49,11 @@ pub struct Redis {
     pub(crate) known: Arc<Known>,
     pub(crate) lines: Arc<Lines>,
     pub(crate) joins: Arc<Joins>,
+    pub(crate) finishes: Arc<Finishes>,
     pub(crate) turns: Arc<Turns>,
     pub(crate) taken: Arc<Taken>,
     pub(crate) near: Arc<Near>,
+    pub(crate) bumps: Arc<Bumps>,
     pub(crate) owed: Arc<Owed>,
     /// Tells this process from others.
     pub(crate) owner: Arc<str>,
@@ -91,10 +93,12 @@ impl Redis {
             prefix: prefix.into(),
             known,
             lines: Arc::default(),
-            joins: Arc::default(),
+            joins: Arc::new(joins()),
+            finishes: Arc::new(finishes()),
             turns: Arc::default(),
             taken: Arc::default(),
             near: Arc::default(),
+            bumps: Arc::new(bumps()),
             owed: Arc::default(),
             owner: format!("{:016x}", getrandom::u64().unwrap_or_default()).into(),
             scripts: Arc::new(scripts),

@@ -19,5 +19,6 @@ mod db;
 mod health;
 mod lock;
 mod queue;
+mod together;
 
 pub use db::{BadAddress, Redis};

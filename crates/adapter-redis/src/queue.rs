@@ -35,6 +35,7 @@
 //! everything, the next transition tells it again.
 
 mod fill;
+mod finishes;
 mod index;
 mod joins;
 mod known;
@@ -50,11 +51,13 @@ use concert_domain::queue::{
     TokenDigest,
 };
 use concert_domain::{ConcertId, Error, Result, UserId};
-use redis::{FromRedisValue, Script, ScriptInvocation};
+use redis::{Script, ScriptInvocation};
 
 use crate::Redis;
+use finishes::Finish;
+pub(crate) use finishes::{Finishes, finishes};
 use index::At;
-pub(crate) use joins::Joins;
+pub(crate) use joins::{Joins, joins};
 pub(crate) use known::Known;
 pub(crate) use line::Lines;
 use reply::{Head, PlaceReply};
@@ -152,19 +155,12 @@ impl QueueStore for Redis {
     }
 
     async fn finish(&self, concert: ConcertId, place: TokenDigest, terms: &Terms) -> Result<()> {
-        let start = start_of(&place);
         // Of another concert's place the number says nothing here, and the digest does not fit.
-        let call = |at: At| {
-            let mut call = self.transition(&self.scripts.queue.finish, concert, terms);
-            call.arg(at.number).arg(start);
-            call
+        let end = |At { number, .. }: At| async move {
+            let finish = Finish { concert, number, digest: place, terms: *terms };
+            Ok(self.finish_with_others(finish).await?.then_some(()))
         };
-        let finished = self.at_place::<bool>(place, &call).await;
-        // A call that failed may have run.
-        if !matches!(finished, Ok(None)) {
-            self.lines.changed(concert);
-        }
-        finished.map(drop)
+        self.at_place(place, end).await.map(drop)
     }
 
     async fn tick(&self, concert: ConcertId, terms: &Terms) -> Result<Ticked> {
@@ -260,31 +256,31 @@ impl Redis {
             let mut call = self.scripts.queue.poll.key(self.state_key(at.concert));
             call.arg(at.number).arg(token.as_bytes()).arg(millis(remember)).arg(holder);
             call.arg(stay.map(millis));
-            call
+            async move { self.script::<Option<(Head, PlaceReply)>>(WHAT, &call).await }
         };
-        let answer = self.at_place::<(Head, PlaceReply)>(digest, &call).await?;
-        let Some((at, (head, reply))) = answer else { return Ok(None) };
+        let Some((at, (head, reply))) = self.at_place(digest, call).await? else {
+            return Ok(None);
+        };
         self.known.insert(digest, at, reply.seen(&head));
         reply.place(at.concert, &head).map(Some)
     }
 
-    /// Runs a script with the concert and the number of the place. When it finds nothing although
+    /// Does something with the concert and the number of the place. When it finds nothing although
     /// this process remembered it so, Redis may have lost everything and the token may lie
     /// elsewhere now: the shared index is asked.
-    async fn at_place<'s, T: FromRedisValue>(
+    async fn at_place<T, F: Future<Output = Result<Option<T>>>>(
         &self,
         digest: TokenDigest,
-        call: &(impl Fn(At) -> ScriptInvocation<'s> + Sync),
+        ask: impl Fn(At) -> F,
     ) -> Result<Option<(At, T)>> {
         if let Some(at) = self.known.get(&digest).map(|memory| memory.at) {
-            if let Some(answer) = self.script(WHAT, &call(at)).await? {
+            if let Some(answer) = ask(at).await? {
                 return Ok(Some((at, answer)));
             }
             self.known.forget(&digest);
         }
         let Some(at) = self.look_up(digest).await? else { return Ok(None) };
-        let answer: Option<T> = self.script(WHAT, &call(at)).await?;
-        Ok(answer.map(|answer| (at, answer)))
+        Ok(ask(at).await?.map(|answer| (at, answer)))
     }
 
     /// Forgets places of one concert. The index goes first: an entry without a place would stay

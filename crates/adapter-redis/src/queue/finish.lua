@@ -1,13 +1,18 @@
--- Ends the place with the number ARGV[10] if the start of its digest is ARGV[11]; answers false
--- if there is no such place.
-local place = read_place(tonumber(ARGV[10]))
-if not place or place.tag ~= ARGV[11] then
-    return false
+-- Ends places: from ARGV[10] on there is a number and the start of the digest that fits in turn.
+-- Answers for each whether there is such a place.
+load_state()
+local found, ended = {}, false
+for i = 10, #ARGV, 2 do
+    local place = read_place(tonumber(ARGV[i]))
+    local fits = place and place.tag == ARGV[i + 1]
+    if fits and place.status ~= 'E' then
+        end_place(place)
+        ended = true
+    end
+    found[#found + 1] = fits and 1 or 0
 end
-if place.status ~= 'E' then
-    load_state()
-    end_place(place)
+if ended then
     admission_step()
     save_state()
 end
-return 1
+return found
