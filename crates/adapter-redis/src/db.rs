@@ -23,7 +23,7 @@ use tokio::task::JoinHandle;
 use crate::budget::BudgetScripts;
 use crate::cache::{Bumps, CacheScripts, Near, Owed, bumps};
 use crate::lock::{LockScripts, Taken, Turns};
-use crate::queue::{Finishes, Joins, Known, Lines, QueueScripts, finishes, joins};
+use crate::queue::{Finishes, Joins, Known, Lines, QueueScripts, Visits, finishes, joins, visits};
 
 /// One is enough for the throughput; with two a slow answer does not hold up everybody.
 const LANES: usize = 2;
@@ -50,6 +50,7 @@ pub struct Redis {
     pub(crate) lines: Arc<Lines>,
     pub(crate) joins: Arc<Joins>,
     pub(crate) finishes: Arc<Finishes>,
+    pub(crate) visits: Arc<Visits>,
     pub(crate) turns: Arc<Turns>,
     pub(crate) taken: Arc<Taken>,
     pub(crate) near: Arc<Near>,
@@ -95,6 +96,7 @@ impl Redis {
             lines: Arc::default(),
             joins: Arc::new(joins()),
             finishes: Arc::new(finishes()),
+            visits: Arc::new(visits()),
             turns: Arc::default(),
             taken: Arc::default(),
             near: Arc::default(),

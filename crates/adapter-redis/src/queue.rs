@@ -42,6 +42,7 @@ mod known;
 mod line;
 mod reply;
 mod views;
+mod visits;
 
 use std::time::Duration;
 
@@ -60,7 +61,8 @@ use index::At;
 pub(crate) use joins::{Joins, joins};
 pub(crate) use known::Known;
 pub(crate) use line::Lines;
-use reply::{Head, PlaceReply};
+use visits::Visit;
+pub(crate) use visits::{Visits, visits};
 
 const WHAT: &str = "the queue";
 
@@ -252,13 +254,12 @@ impl Redis {
     ) -> Result<Option<Place>> {
         let (holder, stay) = request.unzip();
         let holder = holder.flatten().map_or(0, UserId::get);
-        let call = |at: At| {
-            let mut call = self.scripts.queue.poll.key(self.state_key(at.concert));
-            call.arg(at.number).arg(token.as_bytes()).arg(millis(remember)).arg(holder);
-            call.arg(stay.map(millis));
-            async move { self.script::<Option<(Head, PlaceReply)>>(WHAT, &call).await }
+        let (remember, stay) = (millis(remember), stay.map_or(0, millis));
+        let visit = |at| {
+            let visit = Visit { at, token: token.clone(), remember, holder, stay };
+            self.visit_with_others(visit)
         };
-        let Some((at, (head, reply))) = self.at_place(digest, call).await? else {
+        let Some((at, (head, reply))) = self.at_place(digest, visit).await? else {
             return Ok(None);
         };
         self.known.insert(digest, at, reply.seen(&head));

@@ -11,7 +11,7 @@ use super::known::{Seen, Stage};
 /// What every answer about places begins with: when the queue began, the server's time, and its
 /// pace. `head` in place.lua.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Head {
+pub(crate) struct Head {
     pub born: i64,
     pub now: i64,
     pub pace: f64,
@@ -34,7 +34,7 @@ impl Head {
 }
 
 /// The answer of `describe` in place.lua.
-pub(super) struct PlaceReply {
+pub(crate) struct PlaceReply {
     token: Vec<u8>,
     user: i64,
     status: String,
@@ -52,7 +52,7 @@ impl FromRedisValue for PlaceReply {
 impl PlaceReply {
     /// What stays true of it. Nothing of one that has just been admitted: its next request must
     /// reach the server. A queue from before births were noted has none until its next change.
-    pub fn seen(&self, head: &Head) -> Option<Seen> {
+    pub(super) fn seen(&self, head: &Head) -> Option<Seen> {
         let stage = match self.status.as_str() {
             "W" => Stage::Waiting(self.deadline),
             "C" => Stage::Inside(self.deadline),
