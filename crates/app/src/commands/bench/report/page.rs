@@ -87,7 +87,13 @@ fn page(sections: &[Section], folder: &str) -> String {
     let mut text = "# Benchmarks\n\n\
         Made by `concert bench report`; edits are lost. Figures are medians, with the range of the\n\
         rounds behind them. Machines differ: compare what stands in one section, where the limit\n\
-        was measured in the same run.\n"
+        was measured in the same run.\n\n\
+        Where the processor time goes under these loads, as flame graphs for a browser (made by\n\
+        `scripts/profile.sh`): reads, [service](benchmarks/profiles/reads-service.svg); holds and\n\
+        payments, [service](benchmarks/profiles/bookings-service.svg) and\n\
+        [MySQL](benchmarks/profiles/bookings-mysql.svg); whole journeys,\n\
+        [service](benchmarks/profiles/journey-service.svg) and\n\
+        [MySQL](benchmarks/profiles/journey-mysql.svg).\n"
         .to_owned();
     text.push_str(&targets(sections));
     for section in sections {
