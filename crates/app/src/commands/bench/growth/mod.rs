@@ -3,11 +3,14 @@
 mod page;
 mod paths;
 
+use std::sync::Arc;
+
 use anyhow::{Context, Result};
 use indicatif::ProgressBar;
 
 use super::contest::{Lane, Outcome, Runner, Supply, play};
 use super::effort::Effort;
+use super::meter::{Meter, Servers};
 use super::place::Place;
 use super::report::Environment;
 use super::service::Service;
@@ -47,6 +50,8 @@ pub(super) struct Args {
     clients: Vec<u16>,
     #[command(flatten)]
     effort: Effort,
+    #[command(flatten)]
+    servers: Servers,
     #[command(flatten)]
     engines: Engines,
 }
@@ -146,7 +151,9 @@ impl Bench<'_> {
     /// A line for each path.
     async fn by_clients(&self, setting: &str, paths: Vec<Growing>) -> Result<Vec<Line>> {
         let service = self.place.serve(&PATIENT).await?;
-        let mut lanes = lanes(&paths, std::slice::from_ref(&service));
+        let lanes = lanes(&paths, std::slice::from_ref(&service));
+        let meter = self.meter(&service);
+        let mut lanes: Vec<_> = lanes.into_iter().map(|lane| lane.metered(&meter)).collect();
         let line = |path: &Growing| Line {
             path: path.name.clone(),
             setting: setting.to_owned(),
@@ -160,6 +167,12 @@ impl Bench<'_> {
         }
         service.stop().await?;
         Ok(lines)
+    }
+
+    fn meter(&self, service: &Service) -> Arc<Meter> {
+        let (process, servers) = (service.process(), self.args.servers.clone());
+        let (sql, redis) = (self.place.sql(), self.place.redis().cloned());
+        Arc::new(Meter { process, servers, sql, redis })
     }
 
     /// One instance and then several, on the same data.

@@ -1,12 +1,13 @@
 use std::collections::BTreeMap;
 
 use super::super::contest::{Outcome, ratio};
+use super::super::costs;
 use super::super::effort::Effort;
 use super::super::report::{
     Band, Cell, Environment, Kind, Plot, Scale, Section, Series, Table, figure, median,
 };
 use super::super::rows::{rounds, table};
-use super::{Figures, Line};
+use super::{CLIENTS, Figures, Line};
 
 /// So much less in a bigger setting is no growth of the cost: rounds differ by as much.
 const NOISE: f64 = 0.8;
@@ -125,10 +126,26 @@ fn verdict(lines: &[&Line]) -> String {
         );
     }
     let why = why(path);
+    let where_it_grows = costs_of(small, big);
     format!(
-        "{path}: from {from} to {to} the cost grows: {typical_text} times as many answers. What to look \
-         at first (expected from the design, not profiled here): {why}"
+        "{path}: from {from} to {to} the cost grows: {typical_text} times as many answers. By its \
+         design, {why} {where_it_grows}"
     )
+}
+
+/// What a request took in the smaller and in the bigger setting, with many clients.
+fn costs_of(small: &Line, big: &Line) -> String {
+    let at = |line: &Line| {
+        let (_, outcome) = line.points.iter().rfind(|(clients, _)| *clients <= CLIENTS)?;
+        Some(costs::told(&outcome.costs))
+    };
+    let clients = small.points.iter().map(|(clients, _)| *clients).rfind(|count| *count <= CLIENTS);
+    match (clients, at(small), at(big)) {
+        (Some(clients), Some(before), Some(after)) => {
+            format!("With {clients} clients a request took: {before}. Now: {after}.")
+        }
+        _ => String::new(),
+    }
 }
 
 /// What in a path depends on how much there is, by its design.
