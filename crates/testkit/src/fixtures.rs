@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use concert_domain::audit::Edit;
-use concert_domain::concert::{Concert, NewSeat, Schedule, SeatStatus};
+use concert_domain::concert::{Concert, NewSeat, Schedule, SeatOffer, SeatStatus};
 use concert_domain::event::{Event, Headers};
 use concert_domain::id::NotAnId;
 use concert_domain::idempotency::Fingerprint;
@@ -16,7 +16,7 @@ use concert_domain::queue::{QueueToken, Rules};
 use concert_domain::reservation::{Hold, Reservation, ReservationStatus};
 use concert_domain::{
     Applied, ConcertId, Cursor, IdempotencyClaim, Limit, PageRequest, Ports, Result, ScheduleId,
-    SeatId, Timestamp, UserId, Won,
+    SeatId, Seen, Timestamp, UserId, Won,
 };
 use tokio::sync::Barrier;
 
@@ -114,22 +114,26 @@ impl<H: Harness> World<H> {
         Show { concert, schedule: id, seats }
     }
 
-    /// The store's time, as a buyer of the show sees it.
-    pub async fn now(&self, show: &Show) -> Timestamp {
-        let offer = self.ports().concerts.offer(show.schedule, show.seats[0]).await;
-        offer.unwrap().expect("the schedule exists").now
+    async fn offer(&self, show: &Show, seat: usize) -> Seen<SeatOffer> {
+        let offer = self.ports().concerts.offer(show.schedule, show.seats[seat]).await;
+        offer.unwrap().expect("the schedule exists")
     }
 
-    /// A decided hold of one seat.
+    /// The store's time, as a buyer of the show sees it.
+    pub async fn now(&self, show: &Show) -> Timestamp {
+        self.offer(show, 0).await.now
+    }
+
+    /// A decided hold of one seat, at its price.
     pub async fn hold(&self, show: &Show, seat: usize, user: UserId, ttl: Duration) -> Hold {
-        let now = self.now(show).await;
+        let Seen { now, value: offer } = self.offer(show, seat).await;
         let reservation = Reservation {
             id: self.id(),
             user_id: user,
             concert_id: show.concert,
             schedule_id: show.schedule,
             seat_id: show.seats[seat],
-            price: PRICE,
+            price: offer.price.expect("the seat exists"),
             status: ReservationStatus::Pending,
             created_at: now,
             expires_at: now.plus(ttl),
