@@ -9,14 +9,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use concert_app::Config;
 use concert_app::config::Limits;
-use concert_domain::cache::NEAR_FOR;
 use concert_domain::concert::{
     Concert, ConcertReader, Perishable, RankedConcert, ScheduleListing, SeatMap, SeatOffer,
 };
 use concert_domain::lock::{Lock, Locked, Turn};
 use concert_domain::{ConcertId, Page, PageRequest, Result, ScheduleId, SeatId, Seen};
 use concert_tests::{
-    Crowd, Engines, FullSet, Instances, Server, Servers, TestApp, audit, quick, reconcile,
+    Crowd, Engines, FullSet, Instances, Server, Servers, TestApp, audit, eventually, quick,
+    reconcile,
 };
 use futures::future::join_all;
 
@@ -258,11 +258,10 @@ async fn of_1000_clients_who_want_one_seat_one_wins_and_32_reach_the_database_at
     }
     let hold = |buyer: &concert_tests::Buyer| buyer.hold(show.schedule, show.seats[0]);
     // On a slow machine some are told to come again, before anything is known of the seat.
-    let patiently = async |buyer| loop {
-        match hold(buyer).await {
-            busy if busy.status == 503 => tokio::time::sleep(NEAR_FOR).await,
-            answer => return answer,
-        }
+    let patiently = |buyer| {
+        eventually("an answer about the seat", move || async move {
+            Some(hold(buyer).await).filter(|answer| answer.status != 503)
+        })
     };
     let answers = join_all(buyers.iter().map(patiently)).await;
     let (won, lost): (Vec<_>, Vec<_>) =

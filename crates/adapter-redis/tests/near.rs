@@ -1,5 +1,5 @@
-//! What processes remember of queues and locks: how much they need not ask, and how soon they see what others
-//! did.
+//! What processes remember of queues and locks: how much they need not ask, and how soon they see
+//! what others did.
 // Test code: a broken promise is reported by a panic.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 

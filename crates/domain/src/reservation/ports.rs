@@ -50,8 +50,7 @@ pub struct Swept {
 #[async_trait]
 pub trait ReservationStore: Send + Sync {
     /// Takes the seat for the reservation: `SeatNotAvailable`; `SeatNotFound` if the seat is no
-    /// more; [`PRICE_CHANGED`]; `HoldLimitExceeded`;
-    /// `IdempotencyKeyReused`.
+    /// more; [`PRICE_CHANGED`]; `HoldLimitExceeded`; `IdempotencyKeyReused`.
     async fn hold(&self, hold: Hold) -> Result<Applied<Reservation>>;
 
     /// One reservation, whoever owns it.

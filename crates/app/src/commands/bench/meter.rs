@@ -6,6 +6,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::load::cpu_of;
+use super::place::Place;
+use super::service::Service;
 use super::sql::Sql;
 use crate::config::ServerUrl;
 
@@ -65,6 +67,16 @@ pub(super) struct Cost {
 }
 
 impl Meter {
+    /// Of a service over what the place has.
+    pub(super) fn of(service: &Service, place: &Place, servers: &Servers) -> Self {
+        Self {
+            process: service.process(),
+            servers: servers.clone(),
+            sql: place.sql(),
+            redis: place.redis().cloned(),
+        }
+    }
+
     pub(super) async fn read(&self) -> Result<Reading> {
         let statements = match &self.sql {
             Some(sql) => Some(sql.statements().await? as f64),

@@ -152,7 +152,7 @@ impl Bench<'_> {
     async fn by_clients(&self, setting: &str, paths: Vec<Growing>) -> Result<Vec<Line>> {
         let service = self.place.serve(&PATIENT).await?;
         let lanes = lanes(&paths, std::slice::from_ref(&service));
-        let meter = self.meter(&service);
+        let meter = Arc::new(Meter::of(&service, self.place, &self.args.servers));
         let mut lanes: Vec<_> = lanes.into_iter().map(|lane| lane.metered(&meter)).collect();
         let line = |path: &Growing| Line {
             path: path.name.clone(),
@@ -167,12 +167,6 @@ impl Bench<'_> {
         }
         service.stop().await?;
         Ok(lines)
-    }
-
-    fn meter(&self, service: &Service) -> Arc<Meter> {
-        let (process, servers) = (service.process(), self.args.servers.clone());
-        let (sql, redis) = (self.place.sql(), self.place.redis().cloned());
-        Arc::new(Meter { process, servers, sql, redis })
     }
 
     /// One instance and then several, on the same data.

@@ -135,17 +135,13 @@ fn verdict(lines: &[&Line]) -> String {
 
 /// What a request took in the smaller and in the bigger setting, with many clients.
 fn costs_of(small: &Line, big: &Line) -> String {
-    let at = |line: &Line| {
-        let (_, outcome) = line.points.iter().rfind(|(clients, _)| *clients <= CLIENTS)?;
-        Some(costs::told(&outcome.costs))
+    let mut points = small.points.iter().zip(&big.points);
+    let Some(((clients, before), (_, after))) = points.rfind(|((count, _), _)| *count <= CLIENTS)
+    else {
+        return String::new();
     };
-    let clients = small.points.iter().map(|(clients, _)| *clients).rfind(|count| *count <= CLIENTS);
-    match (clients, at(small), at(big)) {
-        (Some(clients), Some(before), Some(after)) => {
-            format!("With {clients} clients a request took: {before}. Now: {after}.")
-        }
-        _ => String::new(),
-    }
+    let (before, after) = (costs::told(&before.costs), costs::told(&after.costs));
+    format!("With {clients} clients a request took: {before}. Now: {after}.")
 }
 
 /// What in a path depends on how much there is, by its design.

@@ -134,12 +134,7 @@ async fn measure(args: &Args, place: &Place) -> Result<Figures> {
     let before = service.memory();
     let bare = Service::bare().await?;
     let (ready, effort) = (service.ready_after, &args.effort);
-    let ours = Meter {
-        process: service.process(),
-        servers: args.servers.clone(),
-        sql: place.sql(),
-        redis: place.redis().cloned(),
-    };
+    let ours = Meter::of(&service, place, &args.servers);
     let servers = Servers::default();
     let its = Meter { process: bare.process(), servers, sql: None, redis: None };
     let meters = [Arc::new(ours), Arc::new(its)];

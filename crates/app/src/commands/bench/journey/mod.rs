@@ -115,9 +115,7 @@ async fn measure(args: &Args, place: &Place) -> Result<Figures> {
     let comers = world.users(1_000_000).await?.start;
     drop(world);
     let service = place.serve(&VARIABLES).await?;
-    let (sql, redis) = (place.sql(), place.redis().cloned());
-    let servers = args.servers.clone();
-    let meter = Meter { process: service.process(), servers, sql, redis };
+    let meter = Meter::of(&service, place, &args.servers);
     let effects = match place.sql() {
         Some(sql) => Effects::Table(sql),
         None => Effects::Ranking(service.addr),
