@@ -7,12 +7,11 @@ use concert_domain::concert::{Concert, RankedConcert, ScheduleListing, Seat, Sea
 use concert_domain::{ConcertId, ScheduleId, SeatId, Timestamp, Won};
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use self::written::{SCHEDULES, tagged, untagged, wanted_seats};
-use super::State;
 use super::reply::{PageOf, versioned};
 use super::schema::{Day, Id, Instant, Money, SeatState};
+use super::{Routes, State};
 use crate::error::ApiResult;
 use crate::error::ErrorCode::{ConcertNotFound, InvalidInput, ScheduleNotFound};
 use crate::extract::{Caller, PageQuery, path_id, queue_token};
@@ -25,7 +24,7 @@ const CONCERTS: PageQuery = PageQuery::of("concerts");
 const RANKING: PageQuery = PageQuery::of("ranking");
 
 /// The ranking comes before the concert: its path would also read as a concert's.
-pub(super) fn configure(cfg: &mut ServiceConfig<'_>) {
+pub(super) fn configure(cfg: &mut impl Routes) {
     cfg.service(list_concerts)
         .service(rank_concerts)
         .service(find_concert)

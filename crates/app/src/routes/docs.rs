@@ -5,16 +5,15 @@ use std::sync::{Arc, LazyLock};
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_ENCODING};
 use actix_web::{HttpRequest, HttpResponse, get, guard, web};
 use concert_domain::Error;
-use utoipa_actix_web::service_config::ServiceConfig;
 use utoipa_swagger_ui::Config;
 
+use super::Routes;
 use crate::error::{ApiError, ApiResult, ErrorCode};
 use crate::openapi;
 
-pub(super) fn configure(cfg: &mut ServiceConfig<'_>) {
-    cfg.service(openapi_document).service(explorer);
+pub(super) fn configure(cfg: &mut impl Routes) {
     let files = web::resource("/docs/{file:.*}").guard(guard::Get()).to(explorer_file);
-    cfg.map(|cfg| cfg.service(files));
+    cfg.service(openapi_document).service(explorer).untold(files);
 }
 
 static EXPLORER: LazyLock<Arc<Config<'static>>> =

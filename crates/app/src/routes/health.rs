@@ -9,16 +9,15 @@ use concert_domain::health::Probe;
 use futures::future::join_all;
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::State;
+use super::{Routes, State};
 use crate::error::{ApiError, ErrorCode};
 use crate::state::{Phase, Readiness};
 
 /// How long a dependency may take to answer.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
-pub(super) fn configure(cfg: &mut ServiceConfig<'_>) {
+pub(super) fn configure(cfg: &mut impl Routes) {
     cfg.service(health).service(readiness).service(metrics);
 }
 

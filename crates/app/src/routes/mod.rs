@@ -13,12 +13,14 @@ pub(crate) mod schema;
 mod unrouted;
 mod user;
 
+use actix_web::dev::HttpServiceFactory;
 use actix_web::{HttpRequest, HttpResponse, web};
 use concert_domain::IdempotencyKey;
 use concert_domain::queue::{QueueService, SealedToken};
 use serde::de::DeserializeOwned;
+use utoipa_actix_web::OpenApiFactory;
 use utoipa_actix_web::scope::scope;
-use utoipa_actix_web::service_config::ServiceConfig;
+use utoipa_actix_web::service_config::ServiceConfig as Declared;
 
 use crate::AppState;
 use crate::error::ApiResult;
@@ -30,31 +32,81 @@ pub const BASE_PATH: &str = "/api/v1";
 /// What handlers share.
 type State = web::Data<AppState>;
 
+/// Where the routes of a slice are put: into a server, which answers them, or into the OpenAPI
+/// document, which describes them. Every thread has a server of its own; the document, several
+/// megabytes while it is made, is made once.
+pub(crate) trait Routes {
+    /// Puts in a handler.
+    fn service<F>(&mut self, handler: F) -> &mut Self
+    where
+        F: HttpServiceFactory + OpenApiFactory + 'static;
+
+    /// Puts in what the document does not tell of.
+    fn untold(&mut self, handler: impl HttpServiceFactory + 'static) -> &mut Self;
+}
+
+impl Routes for web::ServiceConfig {
+    fn service<F>(&mut self, handler: F) -> &mut Self
+    where
+        F: HttpServiceFactory + OpenApiFactory + 'static,
+    {
+        self.service(handler)
+    }
+
+    fn untold(&mut self, handler: impl HttpServiceFactory + 'static) -> &mut Self {
+        self.service(handler)
+    }
+}
+
+impl Routes for Declared<'_> {
+    fn service<F>(&mut self, handler: F) -> &mut Self
+    where
+        F: HttpServiceFactory + OpenApiFactory + 'static,
+    {
+        self.service(handler)
+    }
+
+    fn untold(&mut self, _handler: impl HttpServiceFactory + 'static) -> &mut Self {
+        self
+    }
+}
+
 /// Mounts everything: the API, the probes, the document and its explorer, and the answer to
 /// requests that fit no route. Needs an [`AppState`] in the application's data, and the
 /// `Door` around it.
 pub fn mount(cfg: &mut web::ServiceConfig) {
-    declare(&mut ServiceConfig::new(cfg));
+    cfg.service(web::scope(BASE_PATH).configure(api));
+    beside(cfg);
     cfg.default_service(web::to(unrouted::refuse));
+}
+
+/// Declares the same to the OpenAPI document.
+pub(crate) fn declare(cfg: &mut Declared<'_>) {
+    cfg.service(scope(BASE_PATH).configure(|cfg: &mut Declared<'_>| api(cfg)));
+    beside(cfg);
+}
+
+/// What lies under [`BASE_PATH`].
+fn api(cfg: &mut impl Routes) {
+    queue::configure(cfg);
+    concert::configure(cfg);
+    reservation::configure(cfg);
+    payment::configure(cfg);
+    point::configure(cfg);
+    user::configure(cfg);
+    admin::configure(cfg);
+}
+
+/// What lies beside it.
+fn beside(cfg: &mut impl Routes) {
+    health::configure(cfg);
+    docs::configure(cfg);
 }
 
 /// Mounts what a process answers that has not opened its stores yet. Needs a
 /// [`Readiness`](crate::state::Readiness) in the application's data.
 pub fn mount_lobby(cfg: &mut web::ServiceConfig) {
     health::configure_lobby(cfg);
-}
-
-/// The routes, declared so that the OpenAPI document can be collected from them.
-pub(crate) fn declare(cfg: &mut ServiceConfig<'_>) {
-    let api = scope(BASE_PATH)
-        .configure(queue::configure)
-        .configure(concert::configure)
-        .configure(reservation::configure)
-        .configure(payment::configure)
-        .configure(point::configure)
-        .configure(user::configure)
-        .configure(admin::configure);
-    cfg.service(api).configure(health::configure).configure(docs::configure);
 }
 
 /// The body and the key of a request under a queue token.

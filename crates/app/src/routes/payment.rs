@@ -5,8 +5,8 @@ use concert_domain::payment::{PayRequest, Payment, PaymentStatus, RefundRequest}
 use concert_domain::{PaymentId, ReservationId, Timestamp, UserId, Won};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_actix_web::service_config::ServiceConfig;
 
+use super::Routes;
 use super::reply::{PageOf, applied, count, created};
 use super::schema::{Id, Instant, Money, PaymentState};
 use super::{BASE_PATH, State, read_admitted};
@@ -25,7 +25,7 @@ use crate::openapi::{
 
 const PAYMENTS: PageQuery = PageQuery::of("payments");
 
-pub(super) fn configure(cfg: &mut ServiceConfig<'_>) {
+pub(super) fn configure(cfg: &mut impl Routes) {
     cfg.service(pay).service(list_payments).service(find_payment).service(refund_payment);
 }
 

@@ -7,8 +7,8 @@ use concert_domain::point::{
 use concert_domain::{PaymentId, Timestamp, TransactionId, UserId, Won};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_actix_web::service_config::ServiceConfig;
 
+use super::Routes;
 use super::reply::{PageOf, applied};
 use super::schema::{ChargeMethod, EntryType, Id, Instant, Money};
 use super::{State, unrouted};
@@ -25,12 +25,10 @@ use crate::openapi::{
 
 const LEDGER: PageQuery = PageQuery::of("ledger");
 
-pub(super) fn configure(cfg: &mut ServiceConfig<'_>) {
-    cfg.service(charge_points);
+pub(super) fn configure(cfg: &mut impl Routes) {
     // Or else `charge` would be read as the id of a user.
     let other_methods = web::resource("/points/charge").to(unrouted::refuse);
-    cfg.map(|cfg| cfg.service(other_methods));
-    cfg.service(find_balance).service(list_ledger);
+    cfg.service(charge_points).untold(other_methods).service(find_balance).service(list_ledger);
 }
 
 /// A wish to buy points.

@@ -6,8 +6,8 @@ use concert_domain::queue::{Ticket, TicketStatus};
 use concert_domain::{ConcertId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_actix_web::service_config::ServiceConfig;
 
+use super::Routes;
 use super::schema::{Id, Instant};
 use super::{State, no_content};
 use crate::error::ErrorCode::{ConcertNotFound, QueueClosed, TokenMismatch};
@@ -18,7 +18,7 @@ use crate::openapi::{BODY, CALLER, TOKEN, TokenHeader, UserHeader, refusals};
 /// Where to ask for a place.
 const STATUS: &str = "/api/v1/queue/status";
 
-pub(super) fn configure(cfg: &mut ServiceConfig<'_>) {
+pub(super) fn configure(cfg: &mut impl Routes) {
     cfg.service(join_queue).service(queue_status).service(leave_queue);
 }
 

@@ -5,8 +5,8 @@ use concert_domain::reservation::{HoldRequest, Reservation, ReservationStatus};
 use concert_domain::{ConcertId, ReservationId, ScheduleId, SeatId, Timestamp, UserId, Won};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_actix_web::service_config::ServiceConfig;
 
+use super::Routes;
 use super::reply::{PageOf, applied, count, created};
 use super::schema::{Id, Instant, Money, ReservationState};
 use super::{BASE_PATH, State, no_content, read_admitted};
@@ -23,7 +23,7 @@ use crate::openapi::{
 
 const RESERVATIONS: PageQuery = PageQuery::of("reservations");
 
-pub(super) fn configure(cfg: &mut ServiceConfig<'_>) {
+pub(super) fn configure(cfg: &mut impl Routes) {
     cfg.service(hold_seat)
         .service(list_reservations)
         .service(find_reservation)

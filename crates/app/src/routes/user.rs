@@ -5,8 +5,8 @@ use concert_domain::user::{Kept, User, UserName};
 use concert_domain::{Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_actix_web::service_config::ServiceConfig;
 
+use super::Routes;
 use super::reply::created;
 use super::schema::{Id, Instant};
 use super::{BASE_PATH, State};
@@ -15,7 +15,7 @@ use crate::error::ErrorCode::{InvalidInput, UserNotFound};
 use crate::extract::{Body, Caller, given, path_id};
 use crate::openapi::{BODY, CALLER, UserIdPath, refusals};
 
-pub(super) fn configure(cfg: &mut ServiceConfig<'_>) {
+pub(super) fn configure(cfg: &mut impl Routes) {
     cfg.service(register_user).service(find_user);
 }
 

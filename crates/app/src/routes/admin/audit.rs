@@ -5,19 +5,19 @@ use concert_domain::{Timestamp, UserId};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::error::ErrorCode::InvalidInput;
 use crate::error::{ApiError, ApiResult};
 use crate::extract::{Caller, PageQuery, single};
 use crate::openapi::{CALLER, CursorQuery, LimitQuery, ResourceIdQuery, ResourceQuery, refusals};
+use crate::routes::Routes;
 use crate::routes::State;
 use crate::routes::reply::PageOf;
 use crate::routes::schema::{ActionName, Id, Instant, ResourceKind};
 
 const CHANGES: PageQuery = PageQuery::of("changes");
 
-pub(super) fn configure(cfg: &mut ServiceConfig<'_>) {
+pub(super) fn configure(cfg: &mut impl Routes) {
     cfg.service(list_changes);
 }
 

@@ -2,17 +2,17 @@ use actix_web::{HttpRequest, HttpResponse, delete, patch, post};
 use concert_domain::concert::ConcertPatch;
 use serde::Deserialize;
 use utoipa::ToSchema;
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::error::ApiResult;
 use crate::error::ErrorCode::{ConcertNotFound, ConcurrencyConflict, SeatNotAvailable};
 use crate::extract::{Body, Caller, edit, given, nullable, path_id};
 use crate::openapi::{BODY, CALLER, ConcertIdPath, EDIT, IfMatchHeader, refusals};
+use crate::routes::Routes;
 use crate::routes::concert::ConcertView;
 use crate::routes::reply::{created, versioned};
 use crate::routes::{BASE_PATH, State, no_content};
 
-pub(super) fn configure(cfg: &mut ServiceConfig<'_>) {
+pub(super) fn configure(cfg: &mut impl Routes) {
     cfg.service(create_concert).service(update_concert).service(delete_concert);
 }
 

@@ -7,9 +7,9 @@ mod schedule;
 mod seat;
 mod seat_sheet;
 
-use utoipa_actix_web::service_config::ServiceConfig;
+use crate::routes::Routes;
 
-pub(super) fn configure(cfg: &mut ServiceConfig<'_>) {
+pub(super) fn configure(cfg: &mut impl Routes) {
     concert::configure(cfg);
     schedule::configure(cfg);
     seat::configure(cfg);

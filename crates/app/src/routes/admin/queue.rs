@@ -3,17 +3,17 @@ use concert_domain::ConcertId;
 use concert_domain::queue::{Mode, Overview, PolicyPatch, QueueService};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::error::ApiResult;
 use crate::error::ErrorCode::{ConcertNotFound, ConcurrencyConflict, InvalidInput};
 use crate::extract::{Body, Bounded, Caller, Named, edit, given, nullable, path_id};
 use crate::openapi::{BODY, CALLER, ConcertIdPath, EDIT, IfMatchHeader, refusals};
+use crate::routes::Routes;
 use crate::routes::State;
 use crate::routes::reply::versioned;
 use crate::routes::schema::{Id, QueueMode};
 
-pub(super) fn configure(cfg: &mut ServiceConfig<'_>) {
+pub(super) fn configure(cfg: &mut impl Routes) {
     cfg.service(find_queue).service(change_queue);
 }
 

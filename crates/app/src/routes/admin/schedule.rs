@@ -3,7 +3,6 @@ use concert_domain::concert::{Schedule, SchedulePatch};
 use concert_domain::{ConcertId, ScheduleId, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::error::ApiResult;
 use crate::error::ErrorCode::{
@@ -11,11 +10,12 @@ use crate::error::ErrorCode::{
 };
 use crate::extract::{Body, Caller, edit, given, path_id};
 use crate::openapi::{BODY, CALLER, ConcertIdPath, EDIT, IfMatchHeader, ScheduleIdPath, refusals};
+use crate::routes::Routes;
 use crate::routes::reply::{created, versioned};
 use crate::routes::schema::{Day, Id, Instant};
 use crate::routes::{BASE_PATH, State, no_content};
 
-pub(super) fn configure(cfg: &mut ServiceConfig<'_>) {
+pub(super) fn configure(cfg: &mut impl Routes) {
     cfg.service(create_schedule)
         .service(find_schedule)
         .service(update_schedule)

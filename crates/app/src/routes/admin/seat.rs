@@ -3,7 +3,6 @@ use concert_domain::concert::{EditedSeat, SeatPatch, SeatRange};
 use concert_domain::{ScheduleId, Won};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::seat_sheet;
 use crate::error::ApiResult;
@@ -12,12 +11,13 @@ use crate::error::ErrorCode::{
 };
 use crate::extract::{Body, Caller, Object, SeatFile, edit, given, path_id};
 use crate::openapi::{BODY, CALLER, ScheduleIdPath, SeatIdPath, refusals};
+use crate::routes::Routes;
 use crate::routes::concert::SeatView;
 use crate::routes::reply::created;
 use crate::routes::schema::{Id, SeatSheet};
 use crate::routes::{BASE_PATH, State, no_content};
 
-pub(super) fn configure(cfg: &mut ServiceConfig<'_>) {
+pub(super) fn configure(cfg: &mut impl Routes) {
     cfg.service(create_seats).service(update_seat).service(delete_seat);
 }
 
