@@ -9,9 +9,10 @@ use concert_domain::queue::TokenDigest;
 
 use super::index::At;
 
-/// How many tokens one generation holds; two are kept, about 9 MB together. Of one that is not
+/// How many tokens one generation holds: as many as its table takes before it grows to twice its
+/// size, which is seven of eight places. Two are kept, about 5 MB together. Of one that is not
 /// remembered, the place is looked up once more.
-const GENERATION: usize = 1 << 15;
+const GENERATION: usize = (1 << 15) / 8 * 7;
 
 /// What was read of a place. Whether it is still so, a view of the line tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,6 +119,9 @@ mod tests {
         }
         let generations = known.generations();
         assert!(generations.young.len() + generations.old.len() <= 2 * GENERATION);
+        for table in [&generations.young, &generations.old] {
+            assert!(table.capacity() < 2 * GENERATION, "it grew once more than it had to");
+        }
     }
 
     #[test]
