@@ -43,7 +43,7 @@ impl ReservationStore for Mysql {
         let more = due.len() > limit as usize;
         due.truncate(limit as usize);
         // In the order of the seats, so that sweeps of many instances do not cross.
-        due.sort_unstable_by_key(|reservation| reservation.seat_id);
+        due.sort_unstable_by_key(|hold| hold.seat_id);
         let mut swept = Swept { more, ..Swept::default() };
         if due.is_empty() {
             return Ok(swept);
@@ -57,15 +57,15 @@ impl ReservationStore for Mysql {
 }
 
 impl Mysql {
-    async fn expire(&self, due: Vec<Reservation>) -> Result<Vec<SeatLocation>> {
+    async fn expire(&self, due: Vec<Due>) -> Result<Vec<SeatLocation>> {
         self.write(due, |tx, due| Box::pin(expire(tx, due))).await
     }
 
     /// One bad row must not keep the rest.
-    async fn expire_one_by_one(&self, due: Vec<Reservation>, swept: &mut Swept) -> Result<()> {
-        for reservation in due {
-            let id = reservation.id;
-            match self.expire(vec![reservation]).await {
+    async fn expire_one_by_one(&self, due: Vec<Due>, swept: &mut Swept) -> Result<()> {
+        for hold in due {
+            let id = hold.id;
+            match self.expire(vec![hold]).await {
                 Ok(freed) => swept.freed.extend(freed),
                 Err(Error::Bug(error)) => {
                     tracing::error!(reservation = %id, %error, "a hold cannot be tidied");
@@ -224,20 +224,29 @@ async fn free_held_seats(tx: &mut Tx, reservations: &[Reservation]) -> Run<()> {
     Ok(())
 }
 
-/// Ended holds, the oldest first, and one more than the limit to tell whether there are more.
-async fn due(tx: &mut Tx, limit: u32) -> Run<Vec<Reservation>> {
-    let rows: Vec<Row> = sql("SELECT r.*, {now} AS now FROM reservations r
+/// A hold that has ended and was not tidied yet.
+#[derive(Clone, QueryableByName)]
+struct Due {
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+    #[diesel(sql_type = BigInt)]
+    seat_id: i64,
+}
+
+/// Ended holds, the oldest first, and one more than the limit to tell whether there are more. The
+/// index has all that is read: the rows themselves are looked at when they are locked.
+async fn due(tx: &mut Tx, limit: u32) -> Run<Vec<Due>> {
+    sql("SELECT id, seat_id FROM reservations
          WHERE status = 'PENDING' AND expires_at <= {now} ORDER BY expires_at LIMIT ?")
     .int(i64::from(limit) + 1)
     .rows(tx)
-    .await?;
-    Ok(rows.into_iter().map(Row::reservation).collect::<Result<_>>()?)
+    .await
 }
 
 /// Ends these holds, but for those that were paid, cancelled or taken over meanwhile.
-async fn expire(tx: &mut Tx, due: &[Reservation]) -> Run<Vec<SeatLocation>> {
-    let seats: Vec<_> = due.iter().map(|reservation| reservation.seat_id).collect();
-    let ids: Vec<_> = due.iter().map(|reservation| reservation.id).collect();
+async fn expire(tx: &mut Tx, due: &[Due]) -> Run<Vec<SeatLocation>> {
+    let seats: Vec<_> = due.iter().map(|hold| hold.seat_id).collect();
+    let ids: Vec<_> = due.iter().map(|hold| hold.id).collect();
     sql("SELECT COUNT(*) AS n FROM JSON_TABLE(?, '$[*]' COLUMNS (id BIGINT PATH '$')) t
          STRAIGHT_JOIN seats s ON s.id = t.id FOR UPDATE OF s")
     .json(&seats)?
