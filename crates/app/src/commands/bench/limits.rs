@@ -51,6 +51,33 @@ pub(super) async fn redis_ranks(url: &ServerUrl, clients: usize, during: Duratio
     .await
 }
 
+/// A value of so many bytes in Redis, asked for by one caller over a connection that lives where
+/// those of the service do.
+pub(super) struct BareGet {
+    connection: redis::aio::MultiplexedConnection,
+    key: String,
+}
+
+impl BareGet {
+    pub(super) async fn of(url: &str, bytes: usize) -> Result<Self> {
+        let client = redis::Client::open(url).context("REDIS_URL")?;
+        let mut connection = client.get_multiplexed_async_connection().await?;
+        let key = format!("concert_bench_get_{}", std::process::id());
+        redis::Cmd::set(&key, vec![b'x'; bytes]).exec_async(&mut connection).await?;
+        Ok(Self { connection, key })
+    }
+
+    pub(super) async fn timed(&mut self) -> Result<Duration> {
+        let begun = Instant::now();
+        let _: Vec<u8> = redis::Cmd::get(&self.key).query_async(&mut self.connection).await?;
+        Ok(begun.elapsed())
+    }
+
+    pub(super) async fn clear(mut self) -> Result<()> {
+        Ok(redis::Cmd::unlink(&self.key).exec_async(&mut self.connection).await?)
+    }
+}
+
 async fn sum(mut running: JoinSet<Result<u64>>) -> Result<u64> {
     let mut total = 0;
     while let Some(done) = running.join_next().await {

@@ -5,6 +5,7 @@ mod page;
 mod subject;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -15,6 +16,7 @@ use tokio::time::sleep;
 
 use super::super::seed::{Hall, Size, load};
 use super::effort::Effort;
+use super::limits::BareGet;
 use super::load::Wire;
 use super::place::Place;
 use super::report::{Environment, median};
@@ -27,6 +29,8 @@ use subject::{Reader, Subject};
 const READINGS: usize = 15;
 /// Readings from the process itself, which are too quick to be timed one by one.
 const NEAR_READINGS: u32 = 200;
+/// Questions before a process counts as one that has been at work.
+const EXERCISES: usize = 20;
 /// A concert as most are, beside those of the million seats: so many halls of so many seats.
 const USUAL: (u32, u32) = (5, 2_000);
 
@@ -62,6 +66,8 @@ struct Line {
     uncached: Vec<f64>,
     missed: Vec<f64>,
     redis: Vec<f64>,
+    /// The limit: the same bytes, by the client alone.
+    bare: Vec<f64>,
     confirmed: Vec<f64>,
     near: Vec<f64>,
     whole: Vec<f64>,
@@ -110,6 +116,7 @@ async fn measure(args: &Args, place: &Place, redis: &str) -> Result<Vec<Line>> {
         service: place.serve(&PATIENT).await?,
         redis: (redis.to_owned(), format!("{}:", place.prefix())),
         ports,
+        asked: AtomicUsize::new(0),
     };
     let bar = args.effort.bar("lists", subjects.len() * args.effort.rounds() as usize);
     let mut lines = Vec::new();
@@ -163,6 +170,8 @@ struct Bench {
     /// URL and prefix.
     redis: (String, String),
     ports: Ports,
+    /// Names that were asked for and that do not exist.
+    asked: AtomicUsize,
 }
 
 impl Bench {
@@ -178,10 +187,10 @@ impl Bench {
         };
         line.missed.push(middle(READINGS, missed).await?);
 
-        // Every reading by a process that has never seen the list; its connection is there.
+        // Every reading by a process that has never seen the list.
         let from_redis = async || {
             let cache = Arc::new(self.process().await?);
-            cache.get("bench", "none").await?;
+            self.exercise(&cache).await?;
             Reader::over(&self.ports, cache).timed(subject).await
         };
         line.redis.push(middle(READINGS, from_redis).await?);
@@ -198,6 +207,9 @@ impl Bench {
             line.bytes = reader.read(subject).await?.body().len();
         }
         line.near.push(millis(begun.elapsed()) / f64::from(NEAR_READINGS));
+        let mut bare = BareGet::of(&self.redis.0, line.bytes).await?;
+        line.bare.push(middle(READINGS, async || bare.timed().await).await?);
+        bare.clear().await?;
         self.over_http(subject, guest, line).await
     }
 
@@ -215,6 +227,16 @@ impl Bench {
         if let Some(tag) = tag {
             let unchanged = subject.request(guest, &format!("if-none-match: {tag}\r\n"));
             line.unchanged.push(answered(&mut wire, &unchanged, 304).await?);
+        }
+        Ok(())
+    }
+
+    /// Uses the connections as those of a process that serves have been used. Nobody else asks for
+    /// these names: a second one would wait for the first to fill them.
+    async fn exercise(&self, cache: &Redis) -> Result<()> {
+        for _ in 0..EXERCISES {
+            let number = self.asked.fetch_add(1, Ordering::Relaxed);
+            cache.get(&format!("bench:{number}"), "none").await?;
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use tokio::time::sleep;
 
 use super::super::contest::closed;
-use super::super::load::Shots;
+use super::super::load::{Shots, Tally};
 use super::super::sql::Sql;
 use super::setup::Booking;
 
@@ -29,9 +29,8 @@ pub(super) struct Burst {
 
 /// Lets each of the crowd ask once, all at the same time.
 pub(super) async fn burst(addr: SocketAddr, crowd: &[Booking], sql: Option<&Sql>) -> Result<Burst> {
-    let shots = Arc::new(Shots::once(crowd.iter().map(Booking::hold).collect()));
     let before = count(sql).await?;
-    let mut tally = closed(vec![addr], crowd.len(), LONGEST, shots).await?;
+    let mut tally = gather(addr, crowd.iter().map(Booking::hold).collect()).await?;
     let between = count(sql).await?;
     // As long again with nobody there, for what the service does by itself.
     sleep(tally.took).await;
@@ -47,6 +46,12 @@ pub(super) async fn burst(addr: SocketAddr, crowd: &[Booking], sql: Option<&Sql>
             (between as f64 - before as f64) - (after as f64 - between as f64)
         }),
     })
+}
+
+/// Sends all of the requests at the same time, each over a connection of its own.
+pub(super) async fn gather(addr: SocketAddr, requests: Vec<Vec<u8>>) -> Result<Tally> {
+    let clients = requests.len();
+    closed(vec![addr], clients, LONGEST, Arc::new(Shots::once(requests))).await
 }
 
 async fn count(sql: Option<&Sql>) -> Result<Option<u64>> {

@@ -21,7 +21,7 @@ use super::report::Environment;
 use super::service::{Memory, Service};
 use super::world::{PATIENT, World};
 use crate::config::Engines;
-use hot::{Burst, burst};
+use hot::{Burst, burst, gather};
 pub(super) use setup::{Booking, payments};
 use setup::{LARGE, SMALL, Setup, deal, holds};
 
@@ -104,8 +104,20 @@ struct Figures {
     bursts: Vec<Burst>,
     /// From the start of the process until it was ready, on a store that was there.
     ready: Duration,
-    /// Before the first request, after all but the longest list, and at the end.
-    memory: [Option<Memory>; 3],
+    resident: Resident,
+}
+
+/// The resident memory of the service, where the system tells it.
+#[derive(Default)]
+struct Resident {
+    /// Before the first request.
+    idle: Option<Memory>,
+    /// After each of the groups in turn; those before are in it.
+    after: Vec<(Paths, Memory)>,
+    /// After all of them and the longest list.
+    longest: Option<Memory>,
+    /// Of the bare handler: before the first request, and after all but the longest list.
+    bare: Option<(Memory, Memory)>,
 }
 
 pub(super) async fn run(args: Args) -> Result<()> {
@@ -131,8 +143,9 @@ async fn measure(args: &Args, place: &Place) -> Result<Figures> {
     place.serve(&PATIENT).await?.stop().await?;
     let service = place.serve(&PATIENT).await?;
     let bar = args.effort.bar("paths", rounds as usize * LANES);
-    let before = service.memory();
+    let mut resident = Resident { idle: service.memory(), ..Resident::default() };
     let bare = Service::bare().await?;
+    let bare_idle = bare.memory();
     let (ready, effort) = (service.ready_after, &args.effort);
     let ours = Meter::of(&service, place, &args.servers);
     let servers = Servers::default();
@@ -150,16 +163,17 @@ async fn measure(args: &Args, place: &Place) -> Result<Figures> {
             Paths::Charges => run.charges().await?,
             Paths::Bursts => bursts = run.bursts().await?,
         }
+        resident.after.extend(run.service.memory().map(|memory| (*paths, memory)));
     }
-    let loaded = run.service.memory();
+    resident.bare = bare_idle.zip(run.bare.memory());
     if args.wants(Paths::Reads) {
         run.longest_list().await?;
+        resident.longest = run.service.memory();
     }
-    let memory = [before, loaded, run.service.memory()];
     run.bar.finish_and_clear();
     run.service.stop().await?;
     let contests = run.contests;
-    Ok(Figures { engines: place.engines(), pool: place.pool(), contests, bursts, ready, memory })
+    Ok(Figures { engines: place.engines(), pool: place.pool(), contests, bursts, ready, resident })
 }
 
 struct Run<'a> {
@@ -249,10 +263,16 @@ impl Run<'_> {
     }
 
     async fn bursts(&mut self) -> Result<Vec<Burst>> {
+        let first = self.setup.waiting.first().context("somebody who waits")?;
+        let poll = get("/api/v1/queue/status", &first.token);
+        self.teach("crowd", &poll).await?;
         let sql = self.place.sql();
         let mut bursts = Vec::new();
         for crowd in &self.setup.hot {
             bursts.push(burst(self.service.addr, crowd, sql.as_ref()).await?);
+            // What so many connections take in a server that does nothing else.
+            let polls = vec![bare_request("crowd", &poll); crowd.len()];
+            gather(self.bare.addr, polls).await?;
         }
         // Before the first one nobody had ever come in such numbers.
         bursts.remove(0);
@@ -272,14 +292,10 @@ impl Run<'_> {
         Lane::new(name, Runner::Http(vec![self.service.addr], supply)).metered(&self.meters[0])
     }
 
-    /// The handler that was taught the answer of this name; it is sent the same request, but for
-    /// the path.
+    /// The handler that was taught the answer of this name.
     fn bare(&self, name: &str, request: &[u8]) -> Lane {
-        let text = String::from_utf8_lossy(request);
-        let mut words = text.splitn(3, ' ');
-        let (method, rest) = (words.next().unwrap_or("GET"), words.nth(1).unwrap_or_default());
-        let request = format!("{method} {} {rest}", taught(name)).into_bytes();
-        let runner = Runner::Http(vec![self.bare.addr], Supply::again(vec![request]));
+        let again = Supply::again(vec![bare_request(name, request)]);
+        let runner = Runner::Http(vec![self.bare.addr], again);
         Lane::new("bare handler", runner).metered(&self.meters[1])
     }
 
@@ -315,6 +331,14 @@ impl Run<'_> {
         let answer = wire.exchange(request).await?;
         Ok(answer.header("etag").context("a list of seats has an ETag")?.to_owned())
     }
+}
+
+/// A request for the taught answer, the same as that to the service but for the path.
+fn bare_request(name: &str, request: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(request);
+    let mut words = text.splitn(3, ' ');
+    let (method, rest) = (words.next().unwrap_or("GET"), words.nth(1).unwrap_or_default());
+    format!("{method} {} {rest}", taught(name)).into_bytes()
 }
 
 /// The path of a taught answer.

@@ -20,13 +20,14 @@ const fn made(table: &'static str, name: &'static str, columns: &'static str) ->
 }
 
 /// All that can be in the way of a scan, the primary keys left out.
-pub(super) const INDEXES: [Index; 16] = [
+pub(super) const INDEXES: [Index; 17] = [
     index("seats", "uq_seats_schedule_number"),
     index("seats", "idx_seats_schedule_status"),
     made("seats", "seed_seats_schedule_status", "schedule_id, status"),
     index("seats", "idx_seats_list"),
     index("reservations", "uq_reservations_live_seat"),
     index("reservations", "idx_reservations_status_expires"),
+    made("reservations", "seed_reservations_status_expires", "status, expires_at"),
     index("reservations", "idx_reservations_holder"),
     index("reservations", "idx_reservations_user"),
     index("payments", "idx_payments_reservation_id"),
@@ -83,8 +84,10 @@ const COUNT: &str =
 const BY_STATUSES: &str = "SELECT * FROM seats WHERE schedule_id = ?
     AND status IN ('AVAILABLE', 'TEMP_RESERVED')";
 const DUE: &str = "SELECT * FROM reservations WHERE status = 'PENDING' AND expires_at < ?";
-const SWEEP: &str = "SELECT * FROM reservations WHERE status = 'PENDING' AND expires_at <= ?
-    ORDER BY expires_at LIMIT 501";
+const OUR_DUE: &str =
+    "SELECT id, seat_id FROM reservations WHERE status = 'PENDING' AND expires_at <= ?";
+const SWEEP: &str = "SELECT id, seat_id FROM reservations WHERE status = 'PENDING'
+    AND expires_at <= ? ORDER BY expires_at LIMIT 501";
 const RANK: &str = "SELECT COUNT(*) AS n FROM queue_tokens WHERE status = 'WAITING' AND id < ?";
 /// The name of the one that our queue has no table for.
 pub(super) const RANK_CASE: &str = "rank of the last in the queue";
@@ -105,10 +108,11 @@ const RESERVATIONS: &str = "SELECT * FROM reservations WHERE user_id = ?
 
 /// Everything that is measured.
 pub(super) fn cases(facts: &Facts<'_>) -> Vec<Case> {
-    let (small, middle, large) = (facts.hall(2_000), facts.hall(10_000), facts.hall(50_000));
+    let [tiny, small, middle, large] = [500, 2_000, 10_000, 50_000].map(|seats| facts.hall(seats));
     let seed_seats = Some("seed_seats_schedule_status");
     let our_seats = Some("idx_seats_schedule_status");
-    let due = Some("idx_reservations_status_expires");
+    let seed_due = Some("seed_reservations_status_expires");
+    let our_due = Some("idx_reservations_status_expires");
     let promise = |millis, ratio| Some(Promise { millis, ratio });
     let case = |name: String, table, text, binds| Case {
         name,
@@ -121,6 +125,17 @@ pub(super) fn cases(facts: &Facts<'_>) -> Vec<Case> {
         promise: None,
     };
     vec![
+        Case {
+            seed: seed_seats,
+            ours: our_seats,
+            promise: promise(0.29, 520.0),
+            ..case(
+                format!("seats left, counted, hall of {}", tiny.seats),
+                "seats",
+                COUNT,
+                vec![tiny.schedule],
+            )
+        },
         Case {
             seed: seed_seats,
             ours: our_seats,
@@ -154,14 +169,25 @@ pub(super) fn cases(facts: &Facts<'_>) -> Vec<Case> {
             )
         },
         Case {
-            seed: due,
-            ours: due,
+            seed: seed_due,
+            ours: our_due,
             promise: promise(16.3, 4.6),
-            ..case("ended holds, all of them".into(), "reservations", DUE, vec![facts.now])
+            ..case("ended holds, whole".into(), "reservations", DUE, vec![facts.now])
         },
         Case {
-            seed: due,
-            ours: due,
+            seed: seed_due,
+            covering: our_due,
+            promise: promise(16.3, 4.6),
+            ..case(
+                "ended holds, as our sweep reads them".into(),
+                "reservations",
+                OUR_DUE,
+                vec![facts.now],
+            )
+        },
+        Case {
+            seed: seed_due,
+            covering: our_due,
             ..case("our sweep: oldest 501".into(), "reservations", SWEEP, vec![facts.now])
         },
         Case {
