@@ -4,8 +4,12 @@
 #   scripts/services run -- scripts/profile.sh NAME PART [OPTIONS]
 #   scripts/services run -- scripts/profile.sh reads http --only reads --clients 32
 #   scripts/services run -- scripts/profile.sh journey journey
+#   STACKS=RefIterator scripts/services run -- scripts/profile.sh counts indexes
+#   HEAP=1 scripts/services run -- scripts/profile.sh heap http --only bursts
 #
-# PART and OPTIONS are those of scripts/bench.sh. The pictures go to docs/benchmarks/profiles/. Needs perf
+# PART and OPTIONS are those of scripts/bench.sh; indexes and locks have no service, only MySQL. With STACKS,
+# only stacks that match it count; with HEAP, the picture is of the memory that the service has in use when that is most, in
+# bytes (needs heaptrack and gdb, and inferno as below). The pictures go to docs/benchmarks/profiles/. Needs perf
 # (linux-perf), inferno (cargo install inferno), and a release build that knows its lines:
 #   CARGO_PROFILE_RELEASE_DEBUG=line-tables-only cargo build --release -p concert-app
 set -euo pipefail
@@ -21,9 +25,9 @@ trap 'rm -rf "$work"' EXIT
 
 scripts/bench.sh "$@" >"$work/bench" 2>&1 &
 bench=$!
-# The first start of the service brings its database to its version and ends; a second is measured.
 service=""
-while kill -0 $bench 2>/dev/null; do
+# The first start of the service brings its database to its version and ends; a second is measured.
+while [[ $1 != indexes && $1 != locks ]] && kill -0 $bench 2>/dev/null; do
     now=$(pgrep -f 'concert serve$' | head -1 || true)
     if [ -n "$now" ] && [ "$now" = "$service" ]; then
         break
@@ -31,28 +35,43 @@ while kill -0 $bench 2>/dev/null; do
     service=$now
     sleep 1
 done
-[ -n "$service" ] || { cat "$work/bench" >&2; echo "profile: FAILED: no service was seen" >&2; exit 1; }
 
-# Until the service ends: perf ends with it.
+# Until what is measured ends: perf ends with it.
 record() { perf record --quiet -F 199 --call-graph dwarf,16384 --pid "$2" --output "$work/$1" 2>/dev/null & }
-record service "$service"
-perfs=($!)
-if [ -n "${TEST_MYSQL_PID:-}" ]; then
+perfs=()
+if [ -n "${HEAP:-}" ]; then
+    heaptrack --output "$work/heap" --pid "$service" >"$work/heaptrack" 2>&1 &
+    perfs+=($!)
+elif [ -n "$service" ]; then
+    record service "$service"
+    perfs+=($!)
+fi
+if [ -z "${HEAP:-}" ] && [ -n "${TEST_MYSQL_PID:-}" ]; then
     record mysql "$TEST_MYSQL_PID"
     perfs+=($!)
 fi
-while kill -0 "$service" 2>/dev/null; do sleep 0.2; done
-kill -INT "${perfs[@]}" 2>/dev/null || true
+while kill -0 "${service:-$bench}" 2>/dev/null; do sleep 0.2; done
+# The heap's ends by itself.
+[ -n "${HEAP:-}" ] || kill -INT "${perfs[@]}" 2>/dev/null || true
 wait "${perfs[@]}" || true
 wait $bench || { cat "$work/bench" >&2; exit 1; }
 
 mkdir -p docs/benchmarks/profiles
+# draw NAME OPTIONS...: the picture of collapsed stacks. Types of types of types are no help: only the names of functions stay.
+draw() {
+    local picture=docs/benchmarks/profiles/$1.svg
+    shift
+    sed -E ':again; s/<[^<>]*>//g; t again; s/::\{\{closure\}\}//g' | grep -E "${STACKS:-}" |
+        inferno-flamegraph --minwidth 0.4 "$@" >"$picture"
+    echo "profile: $picture"
+}
 for of in service mysql; do
     [ -f "$work/$of" ] || continue
-    picture=docs/benchmarks/profiles/$name-$of.svg
-    # Types of types of types are no help: only the names of functions stay.
     perf script --input "$work/$of" --no-inline 2>/dev/null | inferno-collapse-perf --all 2>/dev/null |
-        sed -E ':again; s/<[^<>]*>//g; t again; s/::\{\{closure\}\}//g' |
-        inferno-flamegraph --minwidth 0.4 --title "$name: $of" --subtitle "$*" >"$picture"
-    echo "profile: $picture"
+        draw "$name-$of" --title "$name: $of" --subtitle "$*"
 done
+if [ -n "${HEAP:-}" ]; then
+    heaptrack_print --file "$work"/heap.* --flamegraph-cost-type peak --print-flamegraph "$work/stacks" \
+        --print-peaks 0 --print-allocators 0 --print-temporary 0 --print-leaks 0 >/dev/null
+    draw "$name-service" --title "$name: memory of the service in use" --subtitle "$*" --countname bytes <"$work/stacks"
+fi
