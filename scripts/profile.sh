@@ -4,7 +4,7 @@
 #   scripts/services run -- scripts/profile.sh NAME PART [OPTIONS]
 #   scripts/services run -- scripts/profile.sh reads http --only reads --clients 32
 #   scripts/services run -- scripts/profile.sh journey journey
-#   STACKS=RefIterator scripts/services run -- scripts/profile.sh counts indexes
+#   STACKS=AggregateIterator scripts/services run -- scripts/profile.sh counts cache
 #   HEAP=1 scripts/services run -- scripts/profile.sh heap http --only bursts
 #
 # PART and OPTIONS are those of scripts/bench.sh; indexes and locks have no service, only MySQL. With STACKS,
@@ -61,9 +61,10 @@ mkdir -p docs/benchmarks/profiles
 draw() {
     local picture=docs/benchmarks/profiles/$1.svg
     shift
-    sed -E ':again; s/<[^<>]*>//g; t again; s/::\{\{closure\}\}//g' | grep -E "${STACKS:-}" |
-        inferno-flamegraph --minwidth 0.4 "$@" >"$picture"
-    echo "profile: $picture"
+    if sed -E ':again; s/<[^<>]*>//g; t again; s/::\{\{closure\}\}//g' | grep -E "${STACKS:-}" >"$work/drawn"; then
+        inferno-flamegraph --minwidth 0.4 "$@" "$work/drawn" >"$picture"
+        echo "profile: $picture"
+    fi
 }
 for of in service mysql; do
     [ -f "$work/$of" ] || continue

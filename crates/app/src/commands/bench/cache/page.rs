@@ -38,9 +38,10 @@ pub(super) fn section(seats: u32, lines: &[Line], environment: Environment) -> S
     section.intro = format!(
         "{} seats in MySQL, half as many reservations. A list is read by one caller through the use \
          case that serves requests. Cache off: read, written as JSON. Miss: the same, kept in Redis \
-         and in the process. Redis hit: by a process that has not seen the list; beside it the \
-         limit, one GET of as many bytes by the client alone. Confirmed: the bytes are in the process for longer than 100 ms and Redis says that they are still right. \
-         In-process: within those 100 ms. HTTP: the running service over one connection, a client \
+         and in the process. Redis hit: by a process that has been at work and has not seen \
+         the list; beside it the limit, one GET of as many bytes by the client alone. Confirmed: \
+         the bytes are in the process for longer than 100 ms and Redis says that they are still \
+         right. In-process: within those 100 ms. HTTP: the running service over one connection, a client \
          that waits for each answer.",
         figure(f64::from(seats))
     );
@@ -84,7 +85,8 @@ fn targets(lines: &[Line]) -> Vec<Target> {
         let named = |what: &str| format!("{}: {what}", line.what);
         let counted = format!(
             "the database alone takes {} ms: every free seat of the concert is an entry of an index \
-             that it counts, see the count of seats left in the indexes",
+             that it counts, and nine tenths of its time are steps from one to the next (see the \
+             profile of the count)",
             figure(off.median)
         );
         let trip = format!(

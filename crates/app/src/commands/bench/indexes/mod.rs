@@ -264,8 +264,8 @@ fn targets(lines: &[Line]) -> Vec<Target> {
         let touched = line.found[1..].iter().flatten().map(|found| found.touched).min();
         let touched = touched.unwrap_or(0) as f64;
         let rows = format!(
-            "it touches {} rows, all of them part of the answer, {} us each; a query of one row takes \
-             {} in this run",
+            "it touches {} rows, all of them part of the answer, {} us each (see the profile of the \
+             count); a query of one row takes {} in this run",
             figure(touched),
             figure(best.median * 1_000.0 / touched.max(1.0)),
             one_row(lines)

@@ -88,12 +88,15 @@ fn page(sections: &[Section], folder: &str) -> String {
         Made by `concert bench report`; edits are lost. Figures are medians, with the range of the\n\
         rounds behind them. Machines differ: compare what stands in one section, where the limit\n\
         was measured in the same run.\n\n\
-        Where the processor time goes under these loads, as flame graphs for a browser (made by\n\
-        `scripts/profile.sh`): reads, [service](benchmarks/profiles/reads-service.svg); holds and\n\
-        payments, [service](benchmarks/profiles/bookings-service.svg) and\n\
+        What the processors do under these loads, as flame graphs for a browser (made by\n\
+        `scripts/profile.sh`): reads, [service](benchmarks/profiles/reads-service.svg); joins,\n\
+        [service](benchmarks/profiles/joins-service.svg); holds and payments,\n\
+        [service](benchmarks/profiles/bookings-service.svg) and\n\
         [MySQL](benchmarks/profiles/bookings-mysql.svg); whole journeys,\n\
         [service](benchmarks/profiles/journey-service.svg) and\n\
-        [MySQL](benchmarks/profiles/journey-mysql.svg).\n"
+        [MySQL](benchmarks/profiles/journey-mysql.svg); seats left, counted,\n\
+        [MySQL](benchmarks/profiles/counts-mysql.svg). What is in the service's memory when a\n\
+        thousand clients come at once: [heap](benchmarks/profiles/heap-service.svg).\n"
         .to_owned();
     text.push_str(&targets(sections));
     for section in sections {
