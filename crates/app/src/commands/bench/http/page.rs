@@ -260,7 +260,7 @@ fn targets(figures: &Figures) -> Vec<Target> {
     if let Some((_, loaded)) = figures.resident.after.last() {
         let peak = Sample::of(&[loaded.peak], "MiB");
         let target = Target::at_most("resident under load", &peak, 60.0);
-        targets.push(target.because(&heap_limit(&figures.resident)));
+        targets.push(target.because(&heap_limit(figures)));
     }
     let ready = Sample::of(&[figures.ready.as_secs_f64()], "s");
     targets.push(Target::at_most("start to ready", &ready, 1.0));
@@ -268,16 +268,19 @@ fn targets(figures: &Figures) -> Vec<Target> {
 }
 
 /// What stops the memory from being less.
-fn heap_limit(resident: &Resident) -> String {
+fn heap_limit(figures: &Figures) -> String {
     let mut told = String::new();
-    if let [.., (_, before), (Paths::Bursts, _)] = resident.after[..] {
-        told += &format!("{} MiB before a thousand clients came at once; ", figure(before.peak));
+    if let [.., (_, before), (Paths::Bursts, _)] = figures.resident.after[..] {
+        told += &format!("{} MiB before the crowd came; ", figure(before.peak));
     }
-    if let Some((idle, loaded)) = resident.bare {
+    let crowd = figures.bursts.iter().map(|burst| burst.clients).max();
+    if let Some(((idle, loaded), crowd)) = figures.resident.bare.zip(crowd) {
+        let more = loaded.peak - idle.now;
         told += &format!(
-            "the bare handler takes {} MiB more under the same load than idle: the server's own \
-             buffers and heads, 25 KiB a connection; see the profile of the heap",
-            figure(loaded.peak - idle.now)
+            "the bare handler takes {} MiB more under the same load than idle, {} KiB for each of {crowd} \
+             clients: the server's own buffers and heads; see the profile of the heap",
+            figure(more),
+            figure(ratio(more * 1_024.0, crowd as f64))
         );
     }
     told
