@@ -192,8 +192,7 @@ struct Run<'a> {
 
 impl Run<'_> {
     async fn reads(&mut self) -> Result<()> {
-        let first = self.setup.waiting.first().context("somebody who waits")?;
-        let poll = get("/api/v1/queue/status", &first.token);
+        let poll = self.poll()?;
         self.teach("status", &poll).await?;
         let mut lanes = vec![self.ours("status", self.setup.polls()), self.bare("status", &poll)];
         lanes.extend(self.redis());
@@ -212,6 +211,12 @@ impl Run<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Of somebody who waits.
+    fn poll(&self) -> Result<Vec<u8>> {
+        let first = self.setup.waiting.first().context("somebody who waits")?;
+        Ok(get("/api/v1/queue/status", &first.token))
     }
 
     /// By itself, and last: what it does to the memory is no measure of the rest.
@@ -263,8 +268,7 @@ impl Run<'_> {
     }
 
     async fn bursts(&mut self) -> Result<Vec<Burst>> {
-        let first = self.setup.waiting.first().context("somebody who waits")?;
-        let poll = get("/api/v1/queue/status", &first.token);
+        let poll = self.poll()?;
         self.teach("crowd", &poll).await?;
         let sql = self.place.sql();
         let mut bursts = Vec::new();

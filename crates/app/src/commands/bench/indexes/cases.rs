@@ -124,39 +124,21 @@ pub(super) fn cases(facts: &Facts<'_>) -> Vec<Case> {
         covering: None,
         promise: None,
     };
+    let counted = |hall: Hall, promise| Case {
+        seed: seed_seats,
+        ours: our_seats,
+        promise,
+        ..case(
+            format!("seats left, counted, hall of {}", hall.seats),
+            "seats",
+            COUNT,
+            vec![hall.schedule],
+        )
+    };
     vec![
-        Case {
-            seed: seed_seats,
-            ours: our_seats,
-            promise: promise(0.29, 520.0),
-            ..case(
-                format!("seats left, counted, hall of {}", tiny.seats),
-                "seats",
-                COUNT,
-                vec![tiny.schedule],
-            )
-        },
-        Case {
-            seed: seed_seats,
-            ours: our_seats,
-            promise: promise(0.29, 520.0),
-            ..case(
-                format!("seats left, counted, hall of {}", small.seats),
-                "seats",
-                COUNT,
-                vec![small.schedule],
-            )
-        },
-        Case {
-            seed: seed_seats,
-            ours: our_seats,
-            ..case(
-                format!("seats left, counted, hall of {}", large.seats),
-                "seats",
-                COUNT,
-                vec![large.schedule],
-            )
-        },
+        counted(tiny, promise(0.29, 520.0)),
+        counted(small, promise(0.29, 520.0)),
+        counted(large, None),
         Case {
             seed: seed_seats,
             ours: our_seats,
